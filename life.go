@@ -1,0 +1,202 @@
+package idem
+
+import "time"
+
+// This file decides every move of an intent. Its functions are pure: history,
+// evidence, terms and time go in, a state comes out. Nothing else writes a state.
+
+// finding is what one attempt proved.
+type finding uint8
+
+const (
+	foundNotSent  finding = iota + 1 // positive proof that nothing was written
+	foundUnknown                     // it may have had its effect
+	foundDone                        // it had its effect: the first outcome
+	foundRefused                     // refused, nothing happened
+	foundNotNow                      // refused for a passing reason that the same call will not outlive
+	foundLater                       // refused for a passing reason: ask again
+	foundInFlight                    // an attempt under this key is being executed
+	foundMismatch                    // the far side has other bytes under this key
+)
+
+// evidence is what one attempt left behind.
+type evidence struct {
+	finding finding
+	stored  bool // the reply is marked as stored: it speaks for every attempt of the key
+	reason  string
+}
+
+// verdictMove is what to do after an attempt.
+type verdictMove uint8
+
+const (
+	moveSettle verdictMove = iota + 1 // Standing holds the final state
+	moveAgain                         // send again, under the same key
+	moveStop                          // sending settles nothing more: reconcile, else in doubt
+)
+
+// windowMargin is what is kept free at the end of a retention: a tenth of it, one
+// minute at most.
+func windowMargin(retention time.Duration) time.Duration {
+	return min(retention/10, time.Minute)
+}
+
+// safeUntil is the last instant at which an attempt may start; zero: it never may
+// again once one may have had its effect.
+func (st Standing) safeUntil(retention, attempt time.Duration) time.Time {
+	if retention <= 0 {
+		return time.Time{}
+	}
+	return st.Window.Add(retention - windowMargin(retention) - attempt)
+}
+
+// maySend tells whether an attempt may start now.
+func (st Standing) maySend(retention, attempt time.Duration, now time.Time) bool {
+	if retention <= 0 {
+		return !st.Maybe
+	}
+	return !now.After(st.safeUntil(retention, attempt))
+}
+
+// sent tells whether some attempt may have reached the wire.
+func (st Standing) sent() bool { return st.Maybe || !st.FirstSent.IsZero() }
+
+// after is the move after one more attempt, which began at began and left e.
+// more tells whether this call may make another attempt.
+//
+// Failed needs every attempt of the whole history to be provably not sent or
+// refused: after one that may have had its effect (st.Maybe) a refusal or a
+// not-sent settles nothing, unless the reply is marked as stored.
+func (st Standing) after(e evidence, began time.Time, keepsKeys, more bool) (Standing, verdictMove) {
+	st.Attempts++
+	if e.finding != foundNotSent && st.FirstSent.IsZero() {
+		st.FirstSent = began
+	}
+	clean := !st.Maybe || e.stored
+	failed := func(f Failure) (Standing, verdictMove) {
+		st.State, st.Failure, st.Maybe, st.Takeovers = Failed, f, false, 0
+		return st, moveSettle
+	}
+	switch e.finding {
+	case foundDone:
+		st.State, st.Failure, st.Takeovers = Succeeded, NotFailed, 0
+		return st, moveSettle
+	case foundRefused:
+		if clean {
+			return failed(FailedForGood)
+		}
+	case foundNotNow:
+		if clean {
+			return failed(FailedForNow)
+		}
+	case foundLater:
+		switch {
+		case more && (clean || keepsKeys):
+			return st, moveAgain
+		case clean:
+			return failed(FailedForNow)
+		}
+	case foundNotSent:
+		switch {
+		case more && (clean || keepsKeys):
+			return st, moveAgain
+		case clean && st.FirstSent.IsZero():
+			return failed(FailedUnsent)
+		case clean:
+			return failed(FailedForNow)
+		}
+	case foundMismatch:
+		st.Maybe = true
+	case foundInFlight, foundUnknown:
+		st.Maybe = true
+		// A stored reply stays what it is however often it is asked for.
+		if more && keepsKeys && !e.stored {
+			return st, moveAgain
+		}
+	}
+	return st, moveStop
+}
+
+// doubted is the standing of an intent that sending does not settle.
+func (st Standing) doubted() Standing {
+	st.State, st.Failure = InDoubt, NotFailed
+	return st
+}
+
+// maxTakeovers parks an intent: so many owners died over it that the next one
+// would too.
+const maxTakeovers = 5
+
+// claimed is the standing after a claim. It is the only place where a dead
+// owner's silence is read: without a durable mark before each attempt, Pending
+// means that it may have been sent.
+func (st Standing) claimed(owner Ownership, t Terms, now time.Time) Standing {
+	if owner == OwnedDead && st.State == Pending {
+		st.Takeovers++
+		if !t.Marked {
+			st.Maybe = true
+			if st.FirstSent.IsZero() {
+				st.FirstSent = st.Window
+			}
+		}
+	}
+	if !st.sent() {
+		st.Window = now // nothing was sent: the far side has not begun to count
+	}
+	st.State, st.Failure = Pending, NotFailed
+	return st
+}
+
+// meeting is what a call does about an intent that is there already.
+type meeting uint8
+
+const (
+	meetJoin     meeting = iota + 1 // one execution, all callers get its outcome
+	meetRun                         // ours and nobody runs it: this caller does
+	meetWait                        // a live other opener has it
+	meetClaim                       // claim it, then send, reconcile or doubt
+	meetReplay                      // hand out the recorded outcome
+	meetMismatch                    // another payload under one key
+	meetNewLink                     // nothing had happened: a new intent, a new key, linked
+	meetForgot                      // it was settled, and its outcome is pruned
+)
+
+// meet is the table of what Begin and Do find. running tells whether this
+// process is executing it, same whether the fingerprints agree.
+func meet(r *Record, running, same bool) meeting {
+	st := r.Standing()
+	switch {
+	case st.State == Failed && !same:
+		return meetNewLink
+	case !same:
+		return meetMismatch
+	case running:
+		return meetJoin
+	}
+	forgotten := !r.Forgotten.IsZero()
+	switch st.State {
+	case Succeeded:
+		if forgotten {
+			return meetForgot
+		}
+		return meetReplay
+	case Failed:
+		final := st.Failure == FailedForGood || st.Failure == FailedByResolver
+		switch {
+		case final && forgotten:
+			return meetForgot
+		case final:
+			return meetReplay
+		case forgotten:
+			return meetNewLink // its bytes are gone, and nothing had happened
+		}
+		return meetClaim
+	}
+	switch r.Owner {
+	case OwnedHere:
+		return meetRun
+	case OwnedAlive:
+		return meetWait
+	}
+	return meetClaim
+}
