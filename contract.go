@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -106,6 +107,9 @@ func Stripe() Contract {
 }
 
 func stripeVerdict(r *http.Response, body []byte) Verdict {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+		return ReplyUnknown // Stripe answers in JSON: a proxy or a portal made this page
+	}
 	if r.StatusCode < 400 {
 		return ReplyUsual
 	}

@@ -1,0 +1,247 @@
+package idem
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// fingerprintRules is the version of the rules below. Rows carry it, so that a
+// payload journaled under older rules is fingerprinted again before it is called
+// another payload.
+const fingerprintRules = 1
+
+// payload is what is fingerprinted: the request as it is sent, less what may
+// differ between two requests that mean the same.
+type payload struct {
+	method, host, path string
+	query              string // raw, without secrets
+	contentType        string
+	contentEncoding    string
+	body               []byte
+
+	place  string   // where the key goes: left out, since SDKs fill it themselves
+	ignore []string // Policy.Ignore
+}
+
+// fingerprint is the sha256 over method, host, path, query and canonical body.
+// Every part is framed by its length, so that no two payloads run together.
+func (p payload) fingerprint() [32]byte {
+	h := sha256.New()
+	frame(h, p.method, strings.ToLower(p.host), p.path)
+	keyQuery, _ := strings.CutPrefix(p.place, "query ")
+	if pairs, ok := formPairs(p.query, []string{keyQuery}); ok {
+		framePairs(h, pairs)
+	} else {
+		frame(h, p.query)
+	}
+	kind, canonical := p.canonical()
+	frame(h, kind)
+	h.Write(canonical)
+	return [32]byte(h.Sum(nil))
+}
+
+func frame(h hash.Hash, parts ...string) {
+	var buf [binary.MaxVarintLen64]byte
+	for _, part := range parts {
+		h.Write(buf[:binary.PutUvarint(buf[:], uint64(len(part)))])
+		io.WriteString(h, part)
+	}
+}
+
+func framePairs(h hash.Hash, pairs [][2]string) {
+	for _, pair := range pairs {
+		frame(h, pair[0], pair[1])
+	}
+	frame(h, "")
+}
+
+// canonical is the body in the form that is compared, and which form that is.
+// What cannot be read as what it claims to be is compared byte for byte.
+func (p payload) canonical() (kind string, body []byte) {
+	plain, ok := p.decoded()
+	if !ok {
+		return "bytes", p.body
+	}
+	mediaType, params, err := mime.ParseMediaType(p.contentType)
+	if err != nil {
+		mediaType = ""
+	}
+	switch {
+	case len(plain) == 0:
+		return "empty", nil
+	case mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"):
+		if c, ok := canonicalJSON(plain, p.omitted()); ok {
+			return "json", c
+		}
+	case mediaType == "application/x-www-form-urlencoded":
+		if pairs, ok := formPairs(string(plain), p.omitted()); ok {
+			h := sha256.New()
+			framePairs(h, pairs)
+			return "form", h.Sum(nil)
+		}
+	case strings.HasPrefix(mediaType, "multipart/"):
+		if c, ok := canonicalMultipart(plain, params["boundary"], p.omitted()); ok {
+			return mediaType, c
+		}
+	}
+	return "bytes", plain
+}
+
+// omitted is what the body's comparison leaves out: JSON pointers or field names.
+func (p payload) omitted() []string {
+	if field, ok := strings.CutPrefix(p.place, "field "); ok {
+		return append(slices.Clip(p.ignore), field)
+	}
+	return p.ignore
+}
+
+// maxInflated bounds what a compressed body may grow to while it is compared.
+const maxInflated = 64 << 20
+
+// decoded undoes a gzip coding: two compressors make different bytes of the same
+// content. ok is false where that cannot be done, and the bytes are compared.
+func (p payload) decoded() ([]byte, bool) {
+	if !strings.EqualFold(p.contentEncoding, "gzip") {
+		return p.body, p.contentEncoding == "" || strings.EqualFold(p.contentEncoding, "identity")
+	}
+	r, err := gzip.NewReader(bytes.NewReader(p.body))
+	if err != nil {
+		return nil, false
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxInflated+1))
+	return plain, err == nil && len(plain) <= maxInflated
+}
+
+// formPairs are the pairs of a form or query, sorted by name; the values of one
+// name keep their order, which may mean something. ok is false for what does not
+// decode.
+func formPairs(form string, omit []string) (pairs [][2]string, ok bool) {
+	for form != "" {
+		var pair string
+		pair, form, _ = strings.Cut(form, "&")
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, false
+		}
+		value, err = url.QueryUnescape(value)
+		if err != nil {
+			return nil, false
+		}
+		if !slices.ContainsFunc(omit, func(o string) bool { return formNameIs(name, o) }) {
+			pairs = append(pairs, [2]string{name, value})
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return pairs, true
+}
+
+// formNameIs takes a field's name, or a JSON pointer of one step, so that one
+// policy fits an API that takes both.
+func formNameIs(name, wanted string) bool {
+	return wanted != "" && (name == wanted || "/"+name == wanted)
+}
+
+// canonicalMultipart is the parts in order, each with its headers, without the
+// boundary, which is random.
+func canonicalMultipart(body []byte, boundary string, omit []string) ([]byte, bool) {
+	if boundary == "" {
+		return nil, false
+	}
+	h := sha256.New()
+	r := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		part, err := r.NextRawPart()
+		if err == io.EOF {
+			return h.Sum(nil), true
+		}
+		if err != nil {
+			return nil, false
+		}
+		content, err := io.ReadAll(part)
+		if err != nil {
+			return nil, false
+		}
+		if slices.ContainsFunc(omit, func(o string) bool { return formNameIs(part.FormName(), o) }) {
+			continue
+		}
+		frame(h, "part")
+		names := make([]string, 0, len(part.Header))
+		for name := range part.Header {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			frame(h, textproto.CanonicalMIMEHeaderKey(name))
+			frame(h, part.Header[name]...)
+		}
+		frame(h, "", string(content))
+	}
+}
+
+// differ names the first place in which two payloads differ: never a value.
+func differ(a, b payload) string {
+	switch {
+	case a.method != b.method:
+		return "the method"
+	case !strings.EqualFold(a.host, b.host):
+		return "the host"
+	case a.path != b.path:
+		return "the path"
+	}
+	keyQuery, _ := strings.CutPrefix(a.place, "query ")
+	aq, _ := formPairs(a.query, []string{keyQuery})
+	bq, _ := formPairs(b.query, []string{keyQuery})
+	if name, ok := firstPair(aq, bq); ok {
+		return "query field " + quoteName(name)
+	}
+	ak, ac := a.canonical()
+	bk, bc := b.canonical()
+	if ak != bk {
+		return "the kind of body (" + ak + " before, " + bk + " now)"
+	}
+	if bytes.Equal(ac, bc) {
+		return "the query"
+	}
+	switch ak {
+	case "json":
+		return "JSON field " + differJSON(ac, bc)
+	case "form":
+		ab, _ := a.decoded()
+		bb, _ := b.decoded()
+		ap, _ := formPairs(string(ab), a.omitted())
+		bp, _ := formPairs(string(bb), b.omitted())
+		name, _ := firstPair(ap, bp)
+		return "form field " + quoteName(name)
+	}
+	return "the body"
+}
+
+// firstPair is the name at which two sorted lists of pairs part.
+func firstPair(a, b [][2]string) (string, bool) {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return min(a[i][0], b[i][0]), true
+		}
+	}
+	switch {
+	case len(a) > len(b):
+		return a[len(b)][0], true
+	case len(b) > len(a):
+		return b[len(a)][0], true
+	}
+	return "", false
+}

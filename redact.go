@@ -1,0 +1,179 @@
+package idem
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// secrets is what a request carries that never reaches the journal or a log. It
+// lives as long as the caller's call; for recovered attempts WithTransport and
+// Policy.Authorize put such things back.
+type secrets struct {
+	header http.Header
+	query  string // raw pairs
+	user   *url.Userinfo
+}
+
+// secretWords in a header's name make its value a secret.
+var secretWords = []string{
+	"auth", "cookie", "token", "secret", "password", "passwd", "credential", "signature",
+	"session", "api-key", "apikey", "access-key", "accesskey", "private-key", "dpop", "jwt",
+}
+
+// secretQueries are the query names whose values are secrets wherever they stand.
+var secretQueries = []string{
+	"access_token", "accesstoken", "refresh_token", "id_token", "auth_token", "token", "jwt",
+	"api_key", "api-key", "apikey", "key", "access_key", "accesskey", "subscription-key",
+	"secret", "client_secret", "password", "passwd", "pwd", "passphrase",
+	"sig", "signature", "x-amz-signature", "x-amz-credential", "x-amz-security-token",
+	"x-goog-signature", "x-goog-credential", "auth", "authorization", "credential", "session", "sessionid",
+}
+
+// secretHeader tells whether a header's value must not be kept. keyHeader is the
+// one that carries the idempotency key, which is no secret.
+func secretHeader(name string, values []string, keyHeader string) bool {
+	if strings.EqualFold(name, keyHeader) || strings.EqualFold(name, defaultKeyHeader) {
+		return false
+	}
+	lower := strings.ToLower(name)
+	for _, word := range secretWords {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	for _, v := range values {
+		if scheme, _, ok := strings.Cut(v, " "); ok {
+			switch strings.ToLower(scheme) {
+			case "bearer", "basic", "digest", "negotiate", "hmac":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func secretQuery(name, keyQuery string, declared []string) bool {
+	is := func(s string) bool { return strings.EqualFold(s, name) }
+	return name != keyQuery && (slices.ContainsFunc(secretQueries, is) || slices.ContainsFunc(declared, is))
+}
+
+// splitQuery parts a raw query into what is kept and what is secret.
+func splitQuery(raw, keyQuery string, declared []string) (kept, secret string, names []string) {
+	if raw == "" {
+		return "", "", nil
+	}
+	var keep, hide []string
+	for _, pair := range strings.Split(raw, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if secretQuery(name, keyQuery, declared) {
+			hide, names = append(hide, pair), append(names, name)
+		} else {
+			keep = append(keep, pair)
+		}
+	}
+	return strings.Join(keep, "&"), strings.Join(hide, "&"), names
+}
+
+// withoutSecrets is a copy of a reply's headers that may be kept.
+func withoutSecrets(h http.Header) http.Header {
+	kept := make(http.Header, len(h))
+	for name, values := range h {
+		if !secretHeader(name, values, "") {
+			kept[name] = slices.Clone(values)
+		}
+	}
+	return kept
+}
+
+// head is a request as it is journaled: everything but its body and its secrets.
+// On disk it is text: the method and the URL, a line for each header, and a line
+// that begins with - for each thing left out.
+type head struct {
+	method  string
+	url     *url.URL
+	host    string // where it is not the URL's
+	header  http.Header
+	removed []string // "header Authorization", "query api_key", "userinfo"
+}
+
+func (h head) encode() []byte {
+	b := make([]byte, 0, 256)
+	b = append(b, h.method...)
+	b = append(b, ' ')
+	b = append(b, h.url.String()...)
+	b = append(b, '\n')
+	if h.host != "" {
+		b = append(append(append(b, "Host: "...), h.host...), '\n')
+	}
+	return appendLines(b, h.header, h.removed)
+}
+
+// appendLines writes headers sorted by name, so that one request has one text.
+func appendLines(b []byte, header http.Header, removed []string) []byte {
+	var space [16]string
+	names := space[:0]
+	for name := range header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, v := range header[name] {
+			b = append(append(append(append(b, name...), ": "...), v...), '\n')
+		}
+	}
+	for _, r := range removed {
+		b = append(append(append(b, '-'), r...), '\n')
+	}
+	return b
+}
+
+func decodeHead(text []byte) (head, error) {
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	method, target, ok := strings.Cut(string(first), " ")
+	u, err := url.Parse(target)
+	if !ok || err != nil {
+		return head{}, fmt.Errorf("the journaled request begins with a line that cannot be read")
+	}
+	h := head{method: method, url: u}
+	h.header, h.removed = decodeLines(rest)
+	if host := h.header.Get("Host"); host != "" {
+		h.host = host
+		delete(h.header, "Host")
+	}
+	return h, nil
+}
+
+func decodeLines(text []byte) (header http.Header, removed []string) {
+	header = http.Header{}
+	for len(text) > 0 {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte("\n"))
+		if len(line) > 0 && line[0] == '-' {
+			removed = append(removed, string(line[1:]))
+			continue
+		}
+		if name, value, ok := strings.Cut(string(line), ": "); ok {
+			header[name] = append(header[name], value)
+		}
+	}
+	return header, removed
+}
+
+// targetOf is where an intent goes, without query.
+func targetOf(r *Record) string {
+	if r.Terms.Tool {
+		return "tool " + r.Operation.Name
+	}
+	first, _, _ := bytes.Cut(r.Head, []byte("\n"))
+	method, target, _ := strings.Cut(string(first), " ")
+	_, target, _ = strings.Cut(target, "://")
+	target, _, _ = strings.Cut(target, "?")
+	return method + " " + target
+}
