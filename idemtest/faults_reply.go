@@ -146,8 +146,7 @@ func (x *exchange) abort(byReset bool) {
 // the client may send its next request.
 func (x *exchange) begin(rep *reply) {
 	if !x.answer(rep, rep.status) {
-		x.abort(false)
-		// A reset never comes here: abort(false) does not return.
+		x.abort(false) // does not return
 	}
 	h := x.w.Header()
 	for name, values := range rep.header {
@@ -221,7 +220,7 @@ func (x *exchange) raw(rep *reply, text func(*bytes.Buffer), status int) {
 		status = 0
 	}
 	if !x.answer(rep, status) {
-		x.abort(false)
+		x.abort(false) // does not return
 	}
 	c, _, err := x.rc.Hijack()
 	if err != nil {

@@ -50,13 +50,16 @@ type TB interface {
 // Make one with NewServer or Start; the zero Server is of no use. All methods
 // may be called at the same time.
 type Server struct {
-	cfg  serverConfig
-	http *http.Server
-	main *listener
-	oth  *listener
-	tls  *tlsIdentity
-	done chan struct{}
-	wg   sync.WaitGroup // listeners, connections, requests, held executions
+	cfg     serverConfig
+	http    *http.Server
+	main    *listener
+	other   *listener
+	badCert *listener
+	refused string
+	ends    []net.Conn // of the connection that keeps the refused port taken
+	tls     *tlsIdentity
+	done    chan struct{}
+	wg      sync.WaitGroup // listeners, connections, requests, held executions
 
 	mu       sync.Mutex
 	closed   bool
@@ -73,10 +76,7 @@ type Server struct {
 	script   script
 	store    *store
 	storeErr error
-	extra    []io.Closer // what the unreachable addresses hold open
 	clients  []*http.Transport
-	refused  string
-	badCert  *listener
 }
 
 // listener is one address that the server answers on.
@@ -138,8 +138,10 @@ func (s *Server) listenAll() error {
 	if s.main, err = s.listen("main", s.cfg.addr, s.tls); err != nil {
 		return err
 	}
-	s.oth, err = s.listen("other", "127.0.0.1:0", s.tls)
-	return err
+	if s.other, err = s.listen("other", "127.0.0.1:0", s.tls); err != nil {
+		return err
+	}
+	return s.openUnreachable()
 }
 
 // listen opens one address and serves it until Close.
@@ -185,7 +187,7 @@ func (s *Server) URL() string { return s.main.url }
 // OtherURL is the address of a second listener: another host to a client.
 // It is the same server with the same ledger, but scripted and random faults
 // do not strike there. Redirect307Other points to it.
-func (s *Server) OtherURL() string { return s.oth.url }
+func (s *Server) OtherURL() string { return s.other.url }
 
 // Close stops listening, cuts every connection, ends every held reply and
 // execution (a held execution ends without its effect), waits until all that
@@ -197,8 +199,8 @@ func (s *Server) Close() error {
 		s.closed = true
 		close(s.done)
 	}
-	extra, clients := s.extra, s.clients
-	s.extra, s.clients = nil, nil
+	clients := s.clients
+	s.clients = nil
 	s.mu.Unlock()
 
 	for _, c := range clients {
@@ -206,7 +208,7 @@ func (s *Server) Close() error {
 	}
 	// Close's error is that of listeners being closed already.
 	_ = s.http.Close()
-	for _, c := range extra {
+	for _, c := range s.ends {
 		_ = c.Close()
 	}
 	s.wg.Wait()
