@@ -92,7 +92,9 @@ func TestEachRuleFires(t *testing.T) {
 				l.Keys[0].Status, l.Keys[0].Body, k.Outcome = 500, []byte("broken"), []byte("broken")
 			}},
 		"a 500 was stored, a search found it": {
-			spoil: func(l *idemtest.Ledger, _ *idemtest.KnownIntent) { l.Keys[0].Status, l.Keys[0].Body = 500, []byte("broken") }},
+			spoil: func(l *idemtest.Ledger, _ *idemtest.KnownIntent) {
+				l.Keys[0].Status, l.Keys[0].Body = 500, []byte("broken")
+			}},
 		"failed, yet it happened": {rule: idemtest.RuleFailed, want: "failed, yet it happened",
 			spoil: func(_ *idemtest.Ledger, k *idemtest.KnownIntent) { k.State = "failed" }},
 		"another payload than the journal's": {rule: idemtest.RulePayload, want: "arrival 1 carried the body",
