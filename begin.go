@@ -1,0 +1,176 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// enter keeps the journal open while the caller uses it. Every enter that returns
+// nil is followed by c.work.Done.
+func (c *Client) enter(what string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return failure(ErrClosed, nil, "%s: the client is closed; nothing was sent", what)
+	}
+	c.work.Add(1)
+	return nil
+}
+
+// begin gives r a key and inserts it, or finds the intent that stands in its way.
+func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error) {
+	if err := c.enter(r.Operation.String()); err != nil {
+		return nil, err
+	}
+	defer c.work.Done()
+	var err error
+	if r.Key, err = p.Contract.newKey(); err != nil {
+		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
+	}
+	if !r.Terms.Tool {
+		if _, err := newWireRequest(r, secrets{}); err != nil { // the key fits into its place
+			return nil, fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)
+		}
+	}
+	if err := c.saveClock(); err != nil {
+		return nil, c.journalError(r, "begin", err)
+	}
+	for {
+		r.Begun = c.clock.now()
+		standing, err := c.journal.Begin(ctx, r)
+		if err != nil {
+			return nil, c.journalError(r, "begin", err)
+		}
+		if standing == nil {
+			r.Owner = OwnedHere
+			c.mu.Lock()
+			c.idle[r.Key] = idleClaim{since: time.Now()}
+			c.mu.Unlock()
+			return &Intent{client: c, record: r}, nil
+		}
+		c.clock.saw(standing)
+		in := &Intent{client: c, record: standing}
+		switch meet(standing, c.running(standing.Key), c.samePayload(standing, r, p)) {
+		case meetMismatch:
+			c.count(standing.Operation, reasonMismatch)
+			return nil, failure(ErrMismatch, nil,
+				"%s was begun with another payload: it differs in %s; it is %s and keeps its own payload; use another ID for another thing, or Operation.Repeat; nothing was sent",
+				describe(standing), c.difference(standing, r, p), standing.Standing().State)
+		case meetNewLink:
+			r.Previous = standing.Key
+			continue
+		case meetForgot:
+			return nil, forgotten(standing)
+		}
+		return in, nil
+	}
+}
+
+func forgotten(r *Record) error {
+	return failure(ErrForgotten, nil, "%s %s before %s and its outcome is no longer kept; nothing was sent; use another ID for another thing",
+		describe(r), r.Standing().State, r.Forgotten.UTC().Format(time.RFC3339))
+}
+
+func (c *Client) running(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.runs[key] != nil
+}
+
+// samePayload compares fingerprints. Where they differ, the journaled bytes are
+// fingerprinted again: the rules, or Policy.Ignore, may have changed since.
+func (c *Client) samePayload(recorded, asked *Record, p Policy) bool {
+	if recorded.Fingerprint == asked.Fingerprint {
+		return true
+	}
+	if !recorded.Forgotten.IsZero() || recorded.Terms.Tool != asked.Terms.Tool {
+		return false
+	}
+	again, err := recordedPayload(recorded, p)
+	return err == nil && again.fingerprint() == asked.Fingerprint
+}
+
+// recordedPayload is what a record's fingerprint covers, under today's policy.
+func recordedPayload(r *Record, p Policy) (payload, error) {
+	if r.Terms.Tool {
+		return toolPayload(r.Operation.Name, r.Payload, p), nil
+	}
+	h, err := decodeHead(r.Head)
+	if err != nil {
+		return payload{}, err
+	}
+	return h.fingerprinted(r.Payload, p), nil
+}
+
+// toolPayload is what a tool call's fingerprint covers.
+func toolPayload(name string, input []byte, p Policy) payload {
+	return payload{method: "tool", host: name, contentType: "application/json", body: input, ignore: p.Ignore}
+}
+
+func (c *Client) difference(recorded, asked *Record, p Policy) string {
+	if !recorded.Forgotten.IsZero() {
+		return "a field that can no longer be named, since the payload was pruned"
+	}
+	a, errA := recordedPayload(recorded, p)
+	b, errB := recordedPayload(asked, p)
+	if errA != nil || errB != nil {
+		return "the request"
+	}
+	return differ(a, b)
+}
+
+// journalError says what a journal that fails means for the caller.
+func (c *Client) journalError(r *Record, doing string, err error) error {
+	switch {
+	case errors.Is(err, ErrMaybeRecorded):
+		return failure(ErrMaybeRecorded, err,
+			"%s: the journal failed half-way through its commit, so the intent may be recorded: %v; nothing was sent; begin again under the same ID only",
+			describe(r), err)
+	case errors.Is(err, ErrClosed):
+		return failure(ErrClosed, err, "%s: the client is closed; nothing was sent", r.Operation)
+	}
+	return fmt.Errorf("idem: %s: the journal could not %s: %w; nothing was sent", describe(r), doing, err)
+}
+
+// releaseIdle gives up, now and then, what was begun here and sees no Do, so that
+// no other process waits for it.
+func (c *Client) releaseIdle() {
+	tick := time.NewTicker(c.options.idleRelease / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.stopped.Done():
+			return
+		case <-tick.C:
+		}
+		c.release(c.options.idleRelease)
+		c.saveAll() // its error is told to whoever asks for that intent, and by Close
+	}
+}
+
+func (c *Client) releaseAll() { c.release(0) }
+
+// release writes a row for each intent that was begun at least so long ago and is
+// not being executed: it was never sent, and is anybody's.
+func (c *Client) release(age time.Duration) {
+	c.mu.Lock()
+	var keys []string
+	for key, idle := range c.idle {
+		if time.Since(idle.since) >= age {
+			keys = append(keys, key)
+			delete(c.idle, key)
+		}
+	}
+	c.mu.Unlock()
+	for _, key := range keys {
+		now := c.clock.now()
+		// A failure loses nothing: the next owner then has to take it for one that
+		// may have been sent.
+		c.journal.Change(context.WithoutCancel(c.stopped), &Change{
+			Key: key, Kind: Released, At: now, Reason: "never sent",
+			Standing: Standing{Version: 1, State: Pending, Window: now},
+		})
+	}
+}

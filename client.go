@@ -1,0 +1,376 @@
+package idem
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Client begins intents and carries them out. It may be used from many
+// goroutines at once. Make one with Open or New, and Close it.
+type Client struct {
+	journal   Journal
+	options   options
+	policies  policies
+	transport http.RoundTripper
+	maxReply  int64
+	clock     *clock
+	budget    *budget
+
+	mu      sync.Mutex
+	closed  bool
+	runs    map[string]*run          // by key: what is being executed here
+	idle    map[string]idleClaim     // by key: begun here, and nobody called Do yet
+	unsaved map[string]unsavedChange // by key: what the journal would not take
+
+	stop    context.CancelFunc // ends waits between attempts
+	stopped context.Context
+	work    sync.WaitGroup // every goroutine
+}
+
+// idleClaim is an intent begun here that nobody runs.
+type idleClaim struct {
+	since   time.Time
+	version int
+}
+
+// unsavedChange is a change that the journal would not take.
+type unsavedChange struct {
+	record *Record
+	change *Change
+}
+
+// Option sets up a client.
+type Option func(*options) error
+
+type options struct {
+	policies              policies
+	transport             http.RoundTripper
+	logger                *slog.Logger
+	observer              Observer
+	keys                  []cipher.AEAD
+	outcomes, identities  time.Duration
+	requireScope          bool
+	maxPayload, maxReply  int64
+	wall                  func() time.Time
+	idleRelease, pollTime time.Duration
+}
+
+const (
+	defaultLimit      = 16 << 20             // of a payload and of a reply
+	defaultOutcomes   = 30 * 24 * time.Hour  // how long outcomes are kept
+	defaultIdentities = 365 * 24 * time.Hour // how long bare identities are kept
+	pollInterval      = 25 * time.Millisecond
+	idleInterval      = 10 * time.Second // a Begin that sees no Do for so long is released
+)
+
+// WithPolicy sets the policy of an operation. A name that ends in "*", such as
+// "stripe.*", covers a prefix; a whole name wins over a prefix, a longer prefix
+// over a shorter one. The policy is copied.
+func WithPolicy(operation string, p Policy) Option {
+	return func(o *options) error {
+		if err := p.validate(operation); err != nil {
+			return err
+		}
+		o.policies.add(operation, p)
+		return nil
+	}
+}
+
+// WithTransport sets what attempts go through: credentials, proxies and TLS live
+// there. nil, and the default, is a transport of the client's own with the
+// settings of http.DefaultTransport. It must not retry or follow redirects.
+func WithTransport(base http.RoundTripper) Option {
+	return func(o *options) error { o.transport = base; return nil }
+}
+
+// WithLogger logs a line for each settled intent. nil, and the default: silent.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error { o.logger = l; return nil }
+}
+
+// WithObserver tells an Observer of every call and attempt. nil: nobody.
+func WithObserver(ob Observer) Option {
+	return func(o *options) error { o.observer = ob; return nil }
+}
+
+// WithRetention sets how long settled outcomes, then bare identities, are kept:
+// 30 days and one year by default. An identity must outlive its outcome.
+func WithRetention(outcomes, identities time.Duration) Option {
+	return func(o *options) error {
+		if outcomes <= 0 || identities < outcomes {
+			return fmt.Errorf("idem: WithRetention(%v, %v): both are longer than 0, and identities are kept as long as outcomes at least", outcomes, identities)
+		}
+		o.outcomes, o.identities = outcomes, identities
+		return nil
+	}
+}
+
+// WithRequireScope makes an operation without a scope ErrNoScope.
+func WithRequireScope() Option {
+	return func(o *options) error { o.requireScope = true; return nil }
+}
+
+// WithMaxPayload sets the longest payload in bytes, 16 MiB by default. A longer
+// one is an error and nothing is sent.
+func WithMaxPayload(bytes int64) Option {
+	return func(o *options) error {
+		if bytes <= 0 || bytes > 1<<30-1<<20 {
+			return fmt.Errorf("idem: WithMaxPayload(%d): 1 byte to 1023 MiB", bytes)
+		}
+		o.maxPayload = bytes
+		return nil
+	}
+}
+
+// WithMaxReply sets the longest reply that is kept, in bytes, 16 MiB by default.
+// A longer one that says it succeeded is recorded by its length and hash, and
+// comes with ErrOutcomeTruncated.
+func WithMaxReply(bytes int64) Option {
+	return func(o *options) error {
+		if bytes <= 0 || bytes > 1<<30-1<<20 {
+			return fmt.Errorf("idem: WithMaxReply(%d): 1 byte to 1023 MiB", bytes)
+		}
+		o.maxReply = bytes
+		return nil
+	}
+}
+
+func collect(opts []Option) (options, error) {
+	o := options{
+		outcomes: defaultOutcomes, identities: defaultIdentities,
+		maxPayload: defaultLimit, maxReply: defaultLimit,
+		wall: time.Now, idleRelease: idleInterval, pollTime: pollInterval,
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
+		if err := opt(&o); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// Open opens the SQLite journal at path, making it with mode 0600 if it is absent,
+// and a client on it. Close the client.
+//
+// The journal may be open in many processes at once, but only once in each. Beside
+// it SQLite keeps path-wal and path-shm, and idem path.owners, which holds no data
+// but must stay: it is how one process knows that another lives.
+func Open(path string, opts ...Option) (*Client, error) {
+	o, err := collect(opts)
+	if err != nil {
+		return nil, err
+	}
+	j, err := openSQLite(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newClient(j, o)
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	return c, nil
+}
+
+// New makes a client on any journal, which the client's Close closes.
+func New(j Journal, opts ...Option) (*Client, error) {
+	if j == nil {
+		return nil, errors.New("idem: New needs a Journal: it is nil")
+	}
+	o, err := collect(opts)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(j, o)
+}
+
+func newClient(j Journal, o options) (*Client, error) {
+	c := &Client{
+		journal: j, options: o, policies: o.policies,
+		transport: o.transport, maxReply: o.maxReply,
+		clock: newClock(o.wall), budget: newBudget(),
+		runs: map[string]*run{}, idle: map[string]idleClaim{}, unsaved: map[string]unsavedChange{},
+	}
+	if c.transport == nil {
+		// Its own, so that Close can close its idle connections and nobody else's.
+		if base, ok := http.DefaultTransport.(*http.Transport); ok {
+			c.transport = base.Clone()
+		} else {
+			c.transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
+		}
+	}
+	c.stopped, c.stop = context.WithCancel(context.Background())
+	if err := c.readClock(); err != nil {
+		c.stop()
+		return nil, err
+	}
+	c.work.Go(c.releaseIdle)
+	return c, nil
+}
+
+// readClock learns what earlier openers knew of the clock, without writing.
+func (c *Client) readClock() error {
+	old, err := c.journal.Value(context.Background(), clockValue, nil)
+	if err != nil {
+		return err
+	}
+	_, err = c.clock.merge(old)
+	return err
+}
+
+// saveClock makes a grown offset durable.
+func (c *Client) saveClock() error {
+	if !c.clock.unsaved() {
+		return nil
+	}
+	_, err := c.journal.Value(context.Background(), clockValue, c.clock.merge)
+	return err
+}
+
+// Begin makes an intent for op durable: its identity, key and exact payload. It
+// never touches the network. The request is read, not changed or kept; its body
+// is closed.
+//
+// Where the identity exists already, the Intent is the recorded one: Do joins it,
+// waits for it, finishes it or hands out its outcome. With another payload that is
+// ErrMismatch, unless the recorded one failed: then nothing had happened, and a
+// new intent with a new key is begun and linked to it.
+func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*Intent, error) {
+	closeBody := func() {
+		if req != nil && req.Body != nil {
+			req.Body.Close()
+		}
+	}
+	op, err := c.admit(ctx, op)
+	if err != nil {
+		closeBody()
+		return nil, err
+	}
+	p, _ := c.policies.of(op.Name)
+	if p.Effect == ReadOnly {
+		closeBody()
+		return nil, fmt.Errorf("idem: %s is ReadOnly: it has no intent; use Client.Do", op)
+	}
+	h, body, s, err := readRequest(req, p, c.options.maxPayload)
+	if err != nil {
+		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
+	}
+	r := &Record{
+		Operation: op, Rules: fingerprintRules, Head: h.encode(), Payload: body,
+		Fingerprint: h.fingerprinted(body, p).fingerprint(),
+		Terms:       termsOf(p, false),
+	}
+	in, err := c.begin(ctx, r, p)
+	if err != nil {
+		return nil, err
+	}
+	in.live = &liveRequest{request: req, secrets: s}
+	return in, nil
+}
+
+// Do is Begin and Intent.Do under the request's context. A ReadOnly operation is
+// sent, and retried, without being journaled or keyed.
+func (c *Client) Do(req *http.Request, op Operation) (*http.Response, error) {
+	if req == nil {
+		return nil, fmt.Errorf("idem: %s: the request is nil; nothing was sent", op)
+	}
+	if p, _ := c.policies.of(op.Name); p.Effect == ReadOnly {
+		return c.doReadOnly(req, op, p)
+	}
+	in, err := c.Begin(req.Context(), op, req)
+	if err != nil {
+		return nil, err
+	}
+	return in.Do(req.Context())
+}
+
+// admit checks an operation and fills in the context's scope.
+func (c *Client) admit(ctx context.Context, op Operation) (Operation, error) {
+	if op.Scope == "" {
+		op.Scope = scopeOf(ctx)
+	}
+	if err := op.validate(); err != nil {
+		return op, err
+	}
+	if c.options.requireScope && op.Scope == "" {
+		return op, failure(ErrNoScope, nil, "%s has no scope and this client requires one: set Operation.Scope or use WithScope; nothing was sent", op)
+	}
+	if err := ctx.Err(); err != nil {
+		return op, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return op, failure(ErrClosed, nil, "%s: the client is closed; nothing was sent", op)
+	}
+	return op, nil
+}
+
+// Close forbids new sends, waits until the attempts under way are recorded, each
+// bounded by its AttemptTimeout, gives up what was begun and never sent, and
+// closes the journal; its lock goes last. Calls that wait get ErrClosed, or an
+// in-doubt error where something was sent. Closing again does nothing.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		c.work.Wait()
+		return nil
+	}
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.work.Wait()
+	c.releaseAll()
+	errs := []error{c.saveAll(), c.saveClock()}
+	if own, ok := c.transport.(*http.Transport); ok && c.options.transport == nil {
+		own.CloseIdleConnections()
+	}
+	return errors.Join(append(errs, c.journal.Close())...)
+}
+
+func termsOf(p Policy, tool bool) Terms {
+	return Terms{
+		Tool: tool, Marked: !p.Contract.keepsKeys(), Contract: p.Contract.Name,
+		Retention: p.Contract.Retention, KeyPlace: p.Contract.place(), Quoted: p.Contract.Quoted,
+		FirstSent: p.Contract.FirstSent, Version: p.Version, Account: p.Account,
+	}
+}
+
+// retentionOf is the stricter of what was promised at Begin and what is now.
+func (c *Client) retentionOf(r *Record) time.Duration {
+	p, _ := c.policies.of(r.Operation.Name)
+	return min(r.Terms.Retention, p.Contract.Retention)
+}
+
+func (c *Client) retryOf(r *Record) Retry {
+	p, _ := c.policies.of(r.Operation.Name)
+	return p.Retry.withDefaults()
+}
+
+type contextKey uint8
+
+const (
+	scopeKey contextKey = iota
+	intentKey
+	operationKey
+)
+
+// WithScope sets the scope of every operation begun under the context that names
+// none of its own.
+func WithScope(ctx context.Context, scope string) context.Context {
+	return context.WithValue(ctx, scopeKey, scope)
+}
+
+func scopeOf(ctx context.Context) string {
+	scope, _ := ctx.Value(scopeKey).(string)
+	return scope
+}

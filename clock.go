@@ -1,0 +1,87 @@
+package idem
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// clock tells journal time: wall time plus an offset that grows by every backward
+// step and never shrinks, so that no jump of the wall clock lengthens a window.
+type clock struct {
+	wall func() time.Time
+
+	mu     sync.Mutex
+	last   time.Time     // the last reading of wall, with its monotonic part
+	high   time.Time     // the latest journal time known
+	offset time.Duration // what backward steps added up to
+	saved  time.Duration // so much of it is durable
+}
+
+func newClock(wall func() time.Time) *clock { return &clock{wall: wall} }
+
+func (k *clock) now() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.wall()
+	// What really went by since the last reading: the wall clock may have been set
+	// back by less than that, and still be ahead of the last reading.
+	floor := k.high
+	if !k.last.IsZero() {
+		if passed := t.Sub(k.last); passed > 0 {
+			floor = floor.Add(passed)
+		}
+	}
+	k.last = t
+	now := t.Round(0).Add(k.offset)
+	if now.Before(floor) {
+		k.offset += floor.Sub(now)
+		now = floor
+	}
+	k.high = now
+	return now
+}
+
+// seen takes a journal time that somebody wrote down: it is not later than now.
+func (k *clock) seen(at time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if at.After(k.high) {
+		k.high = at
+	}
+}
+
+// saw takes every time in a record.
+func (k *clock) saw(r *Record) {
+	k.seen(r.Begun)
+	if n := len(r.Changes); n > 0 {
+		k.seen(r.Changes[n-1].At)
+	}
+}
+
+const clockValue = "clock offset"
+
+// merge is the update of the durable offset: the largest that anybody knows.
+func (k *clock) merge(old []byte) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(old) == 8 {
+		if known := time.Duration(binary.BigEndian.Uint64(old)); known > k.offset {
+			k.high = k.high.Add(known - k.offset)
+			k.offset = known
+		}
+	}
+	k.saved = k.offset
+	if k.offset == 0 {
+		return old, nil
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(k.offset)), nil
+}
+
+// unsaved tells whether the offset grew by more than the margin of the shortest
+// windows forgives since it was last made durable.
+func (k *clock) unsaved() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.offset-k.saved > 100*time.Millisecond
+}

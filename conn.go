@@ -1,0 +1,137 @@
+package idem
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// value is what SQLite takes and gives: int64, string, []byte or nil.
+type value = driver.Value
+
+// conn is one SQLite connection with its prepared statements. It is used by one
+// goroutine at a time.
+type conn struct {
+	raw        *sqlite3.SQLiteConn
+	statements map[string]*sqlite3.SQLiteStmt
+	changed    bool // something was written in this transaction
+}
+
+func openConn(dsn string) (*conn, error) {
+	raw, err := (&sqlite3.SQLiteDriver{}).Open(dsn)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := raw.(*sqlite3.SQLiteConn)
+	if !ok {
+		return nil, fmt.Errorf("go-sqlite3 opened a %T", raw)
+	}
+	return &conn{raw: c, statements: map[string]*sqlite3.SQLiteStmt{}}, nil
+}
+
+func (c *conn) prepare(query string) (*sqlite3.SQLiteStmt, error) {
+	if s := c.statements[query]; s != nil {
+		return s, nil
+	}
+	s, err := c.raw.Prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	stmt, ok := s.(*sqlite3.SQLiteStmt)
+	if !ok {
+		return nil, fmt.Errorf("go-sqlite3 prepared a %T", s)
+	}
+	c.statements[query] = stmt
+	return stmt, nil
+}
+
+// exec runs a statement and tells how many rows it changed.
+func (c *conn) exec(query string, args ...value) (driver.Result, error) {
+	s, err := c.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.Exec(args)
+}
+
+// change runs a statement that writes.
+func (c *conn) change(query string, args ...value) error {
+	c.changed = true
+	_, err := c.exec(query, args...)
+	return err
+}
+
+// query calls scan for each row; the row is valid only until scan returns.
+func (c *conn) query(query string, scan func(row []value) error, args ...value) error {
+	s, err := c.prepare(query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Query(args)
+	if err != nil {
+		return err
+	}
+	row := make([]value, len(rows.Columns()))
+	for {
+		if err = rows.Next(row); err != nil {
+			break
+		}
+		if err = scan(row); err != nil {
+			break
+		}
+	}
+	if closed := rows.Close(); closed != nil && err == nil {
+		err = closed
+	}
+	if isEOF(err) {
+		return nil
+	}
+	return err
+}
+
+// integer is the one integer that a query gives, or otherwise.
+func (c *conn) integer(query string, otherwise int64, args ...value) (int64, error) {
+	n := otherwise
+	err := c.query(query, func(row []value) error {
+		if v, ok := row[0].(int64); ok {
+			n = v
+		}
+		return nil
+	}, args...)
+	return n, err
+}
+
+// blob is the one blob that a query gives, or nil.
+func (c *conn) blob(query string, args ...value) ([]byte, error) {
+	var b []byte
+	err := c.query(query, func(row []value) error {
+		b = bytesOf(row[0])
+		return nil
+	}, args...)
+	return b, err
+}
+
+func (c *conn) close() error {
+	var errs []error
+	for _, s := range c.statements {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.raw.Close())...)
+}
+
+func bytesOf(v value) []byte {
+	switch v := v.(type) {
+	case []byte:
+		return v
+	case string:
+		return []byte(v)
+	}
+	return nil
+}
+
+func intOf(v value) int64 {
+	n, _ := v.(int64)
+	return n
+}

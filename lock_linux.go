@@ -1,0 +1,117 @@
+package idem
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// Locks of an open file description: they belong to the descriptor that took
+// them, so that closing another descriptor of the same file, or a child that was
+// started, changes nothing. The numbers are the kernel's and the same on every
+// architecture.
+const (
+	ofdGetLock = 36
+	ofdSetLock = 37
+)
+
+func (l *lockFile) try(place int64) (bool, error) {
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: place, Len: 1}
+	err := retryInterrupted(func() error { return syscall.FcntlFlock(l.file.Fd(), ofdSetLock, &lock) })
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (l *lockFile) unlock(place int64) {
+	lock := syscall.Flock_t{Type: syscall.F_UNLCK, Whence: io.SeekStart, Start: place, Len: 1}
+	retryInterrupted(func() error { return syscall.FcntlFlock(l.file.Fd(), ofdSetLock, &lock) })
+}
+
+// held tells whether another opener has the place, without taking it.
+func (l *lockFile) held(place int64) (bool, error) {
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: place, Len: 1}
+	err := retryInterrupted(func() error { return syscall.FcntlFlock(l.file.Fd(), ofdGetLock, &lock) })
+	return lock.Type != syscall.F_UNLCK, err
+}
+
+func retryInterrupted(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// localFileSystems are those whose locks, shared memory and fsync SQLite's WAL can
+// rely on, by the type that statfs reports.
+func isLocalFileSystem(kind int64) bool {
+	switch uint32(kind) {
+	case 0xef53, // ext2, ext3, ext4
+		0x58465342,             // xfs
+		0x9123683e,             // btrfs
+		0xf2f52010,             // f2fs
+		0x2fc12fc1,             // zfs
+		0xca451a4e,             // bcachefs
+		0x01021994, 0x858458f6, // tmpfs, ramfs
+		0x794c7630, // overlayfs
+		0x3153464a, // jfs
+		0x52654973, // reiserfs
+		0x3434,     // nilfs
+		0x4d44:     // vfat
+		return true
+	}
+	return false
+}
+
+func localFileSystem(folder string) error {
+	var fs syscall.Statfs_t
+	if err := retryInterrupted(func() error { return syscall.Statfs(folder, &fs) }); err != nil {
+		return fmt.Errorf("statfs %s: %w", folder, err)
+	}
+	if !isLocalFileSystem(int64(fs.Type)) {
+		return fmt.Errorf("%s is on a file system of type %#x, which is not known to keep locks and fsync as SQLite's WAL needs them, such as a network one: use a local disk", folder, uint32(fs.Type))
+	}
+	return nil
+}
+
+// openHere refuses a file that this process has open already: a second opener
+// would be taken for another process, and closing any descriptor of it drops
+// SQLite's locks on it.
+func openHere(path string) error {
+	wanted, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil // no /proc: the other process-wide checks remain
+	}
+	for _, e := range entries {
+		n, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		info, err := os.Stat(filepath.Join("/proc/self/fd", strconv.Itoa(n)))
+		if err == nil && os.SameFile(info, wanted) {
+			return errors.New("it is open in this process already: use that client, from as many goroutines as you like, or close it first")
+		}
+	}
+	return nil
+}
+
+func syncFolder(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,124 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Observer is told of calls and attempts as they happen, for metrics and traces.
+// Both methods return at once; they may be called from many goroutines.
+type Observer interface {
+	// Start is told that e begins: e.Attempt 0 is an execution, 1, 2, … an attempt
+	// of it. The context it returns is the one that goes on.
+	Start(ctx context.Context, e Event) context.Context
+	// End is told how it ended, under the context that Start returned.
+	End(ctx context.Context, e Event)
+}
+
+// Event is one thing that happened to an intent: told to an Observer as it
+// happens, and kept as History.
+type Event struct {
+	At        time.Time // journal time
+	Operation Operation
+	Intent    *Intent
+	Attempt   int // 0: the call, or a change of state; 1, 2, …: that attempt
+	State     State
+	Status    int    // of the HTTP reply; 0: none
+	Reason    string // a word or two
+	Took      time.Duration
+	Err       error
+	Note      string // who said so, and why
+}
+
+// What is counted by reason. The first four add up to DuplicatesPrevented.
+const (
+	reasonReplayed       = "replayed"
+	reasonCoalesced      = "coalesced"
+	reasonServerReplayed = "server_replayed"
+	reasonReemitted      = "reemitted"
+	reasonMismatch       = "mismatch"
+	reasonExpired        = "expired"
+	reasonInDoubt        = "in_doubt"
+	reasonLimit          = "limit"
+)
+
+func (c *Client) observeStart(ctx context.Context, in *Intent, attempt int) context.Context {
+	if c.options.observer == nil {
+		return ctx
+	}
+	return c.options.observer.Start(ctx, Event{
+		At: c.clock.now(), Operation: in.Operation(), Intent: in, Attempt: attempt, State: in.State(),
+	})
+}
+
+func (c *Client) observeEnd(ctx context.Context, r *run, attempt int, started time.Time) {
+	if c.options.observer == nil {
+		return
+	}
+	e := Event{
+		At: c.clock.now(), Operation: r.record.Operation, Intent: r.in, Attempt: attempt, State: r.st.State,
+		Status: r.last.status, Reason: r.last.reason, Took: time.Since(started), Err: r.last.err,
+	}
+	if attempt == 0 {
+		r.in.learn(r.record, r.last.stored)
+		e.Err = r.err
+	}
+	c.options.observer.End(ctx, e)
+}
+
+// logSettled writes one line for a settled intent, with nothing secret in it.
+func (c *Client) logSettled(r *run) {
+	if c.options.logger == nil {
+		return
+	}
+	op := r.record.Operation
+	c.options.logger.LogAttrs(context.Background(), slog.LevelInfo, "idem: "+r.st.State.String(),
+		slog.String("operation", op.Name), slog.String("scope", op.Scope), slog.String("id", op.ID),
+		slog.String("key", r.record.Key), slog.String("reason", r.last.reason), slog.Int("attempts", r.st.Attempts))
+}
+
+// count adds one to a reason of an operation; it rides in the journal's next
+// write. A count that the journal would not take is lost, and nothing else is.
+func (c *Client) count(op Operation, reason string) {
+	c.journal.Count(context.Background(), []Counter{{Operation: op.Name, Reason: reason, Count: 1, Cost: op.Cost}})
+}
+
+// historyOf is a record as events, oldest first.
+func historyOf(in *Intent, r *Record) []Event {
+	events := []Event{{At: r.Begun, Operation: r.Operation, Intent: in, State: Pending, Reason: "begun"}}
+	notes := r.Notes
+	for _, change := range r.Changes {
+		for len(notes) > 0 && notes[0].At.Before(change.At) {
+			events = append(events, noteEvent(in, r, notes[0]))
+			notes = notes[1:]
+		}
+		for _, try := range change.Tries {
+			e := Event{
+				At: try.At, Operation: r.Operation, Intent: in, Attempt: try.Attempt, State: Pending,
+				Status: try.Status, Reason: try.Reason, Took: try.Took,
+			}
+			if try.Err != "" {
+				e.Err = errors.New(try.Err)
+			}
+			events = append(events, e)
+		}
+		e := Event{
+			At: change.At, Operation: r.Operation, Intent: in, State: change.State,
+			Reason: change.Reason, Note: change.Note,
+		}
+		if change.Reply != nil {
+			e.Status = change.Reply.Status
+		}
+		events = append(events, e)
+	}
+	for _, note := range notes {
+		events = append(events, noteEvent(in, r, note))
+	}
+	return events
+}
+
+func noteEvent(in *Intent, r *Record, n Note) Event {
+	return Event{At: n.At, Operation: r.Operation, Intent: in, State: r.Standing().State, Reason: n.Reason, Note: n.Text}
+}

@@ -1,0 +1,277 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+)
+
+// Report is what Recover did. Each open intent is counted once.
+type Report struct {
+	Succeeded, Failed int // settled now
+	InDoubt           int // still in doubt
+	Skipped           int // left as they are: another process's, or not to be recovered by itself
+}
+
+// Filter selects intents. Zero fields select everything.
+type Filter struct {
+	States    []State // any of them
+	Scope     string
+	Operation string // its exact name
+	ID        string
+	Since     time.Time // begun then or later
+}
+
+// recoverers is how many intents Recover works on at once.
+const recoverers = 8
+
+// Recover finishes what a crash left open: it claims each open intent that no
+// living process has, and, where the contract allows it, sends the same bytes
+// under the same key, else asks Policy.Reconcile, else leaves it in doubt. Call it
+// once after Open; it may be called at any time.
+//
+// Skipped are the intents of living processes, those being executed here, those
+// journaled under another Policy.Version or Account, those whose credentials were
+// not journaled while neither WithTransport nor Policy.Authorize puts them back,
+// and those of tools that are not registered. Their error is in no report: read
+// Intents. The error is the journal's, or ctx's.
+func (c *Client) Recover(ctx context.Context) (Report, error) {
+	var report Report
+	var mu sync.Mutex
+	var firstErr error
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, recoverers)
+	for in, err := range c.Intents(ctx, Filter{States: []State{Pending, InDoubt}}) {
+		if err != nil {
+			firstErr = err
+			break
+		}
+		if c.skips(in) {
+			mu.Lock()
+			report.Skipped++
+			mu.Unlock()
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			state, err := c.recoverOne(ctx, in)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && firstErr == nil {
+				firstErr = err
+			}
+			switch {
+			case err != nil:
+			case state == Succeeded:
+				report.Succeeded++
+			case state == Failed:
+				report.Failed++
+			case state == InDoubt:
+				report.InDoubt++
+			default:
+				report.Skipped++
+			}
+		})
+	}
+	wg.Wait()
+	return report, firstErr
+}
+
+// skips tells whether an open intent is not for Recover.
+func (c *Client) skips(in *Intent) bool {
+	r, _ := in.snapshot()
+	if r.Owner == OwnedAlive || c.running(r.Key) {
+		return true
+	}
+	p, _ := c.policies.of(r.Operation.Name)
+	if r.Terms.Version != p.Version || r.Terms.Account != p.Account {
+		return true
+	}
+	if r.Terms.Tool {
+		return !c.registered(r.Operation.Name)
+	}
+	if p.Authorize == nil && c.options.transport == nil {
+		h, err := decodeHead(r.Head)
+		return err != nil || len(h.removed) > 0
+	}
+	return false
+}
+
+// recoverOne carries one intent out and tells where it stands then. The error is
+// the journal's, or ctx's: what became of the intent is no error here.
+func (c *Client) recoverOne(ctx context.Context, in *Intent) (State, error) {
+	_, err := c.drive(ctx, in)
+	state := in.State()
+	switch {
+	case ctx.Err() != nil:
+		return state, ctx.Err()
+	case err == nil, errors.Is(err, ErrInDoubt):
+		return state, nil
+	case state == Succeeded || state == Failed:
+		return state, nil
+	}
+	return state, err
+}
+
+// Lookup reads the intent that owns a key, whatever its state, with its whole
+// history. There being none is an error that Is ErrNoIntent.
+func (c *Client) Lookup(ctx context.Context, key string) (*Intent, error) {
+	if err := c.enter("lookup of " + key); err != nil {
+		return nil, err
+	}
+	defer c.work.Done()
+	r, err := c.journal.Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("idem: the journal could not look up key %s: %w", key, err)
+	}
+	if r == nil {
+		return nil, failure(ErrNoIntent, nil, "no intent in this journal has the key %q", key)
+	}
+	return &Intent{client: c, record: r}, nil
+}
+
+// pageSize is how many records are in memory at once while iterating.
+const pageSize = 64
+
+// Intents iterates over the intents that f selects, oldest first, reading the
+// journal page by page; intents begun meanwhile may be seen or not. An error ends
+// the iteration. It may be broken off at any time, and the client may be used in
+// its body.
+func (c *Client) Intents(ctx context.Context, f Filter) iter.Seq2[*Intent, error] {
+	return func(yield func(*Intent, error) bool) {
+		cursor := ""
+		for {
+			page, next, err := c.page(ctx, f, cursor)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, r := range page {
+				if !yield(&Intent{client: c, record: r}, nil) {
+					return
+				}
+			}
+			if next == "" {
+				return
+			}
+			cursor = next
+		}
+	}
+}
+
+func (c *Client) page(ctx context.Context, f Filter, cursor string) ([]*Record, string, error) {
+	if err := c.enter("reading the journal"); err != nil {
+		return nil, "", err
+	}
+	defer c.work.Done()
+	if err := ctx.Err(); err != nil {
+		return nil, "", fmt.Errorf("idem: reading the journal: %w", err)
+	}
+	page, next, err := c.journal.Page(ctx, f, cursor, pageSize)
+	if err != nil {
+		return nil, "", fmt.Errorf("idem: the journal could not be read: %w", err)
+	}
+	return page, next, nil
+}
+
+// Resolve records what a person found out about an open intent: Succeeded, with
+// the result if it is known, or Failed, which means that it has not happened and
+// can no longer happen. r.Note says who and why, and is journaled. InDoubt only
+// adds the note. An intent that a living process is executing, or that is settled,
+// is not resolved, and the error says so.
+func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
+	if err := c.enter("resolving " + key); err != nil {
+		return err
+	}
+	defer c.work.Done()
+	if r.State != Succeeded && r.State != Failed && r.State != InDoubt {
+		return fmt.Errorf("idem: resolving %s: Resolution.State is %s: say Succeeded, Failed or InDoubt", key, r.State)
+	}
+	if r.State != Succeeded && r.Result != nil {
+		return fmt.Errorf("idem: resolving %s as %s: only Succeeded has a Result", key, r.State)
+	}
+	rec, err := c.journal.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("idem: resolving %s: the journal could not be read: %w", key, err)
+	}
+	if rec == nil {
+		return failure(ErrNoIntent, nil, "no intent in this journal has the key %q", key)
+	}
+	c.clock.saw(rec)
+	st := rec.Standing()
+	switch {
+	case st.State == Succeeded || st.State == Failed:
+		return fmt.Errorf("idem: %s is %s already: a settled outcome never changes", describe(rec), st.State)
+	case rec.Owner == OwnedAlive || c.running(key):
+		return fmt.Errorf("idem: %s is being executed by a living process: wait until it is settled or in doubt, or stop that process", describe(rec))
+	case rec.Terms.Tool && r.Result != nil && !validJSON(r.Result):
+		return fmt.Errorf("idem: resolving %s: the Result of a tool is its output as JSON, and this is not JSON", describe(rec))
+	}
+	if r.State == InDoubt {
+		return c.journal.Log(ctx, Note{Key: key, At: c.clock.now(), Reason: "resolved in doubt", Text: r.Note})
+	}
+	next, reply, _ := st.resolved(r, rec.Terms.Tool)
+	next.Version++
+	change := &Change{
+		Key: key, Kind: Resolved, Standing: next, At: c.clock.now(),
+		Reason: "resolved", Note: r.Note, Reply: reply,
+	}
+	_, ok, err := c.journal.Change(ctx, change)
+	if err != nil {
+		return fmt.Errorf("idem: resolving %s: the journal could not record it: %w", describe(rec), err)
+	}
+	if !ok {
+		return fmt.Errorf("idem: %s changed while it was being resolved: look it up again", describe(rec))
+	}
+	c.mu.Lock()
+	delete(c.idle, key)
+	c.mu.Unlock()
+	return nil
+}
+
+// Prune drops what WithRetention no longer keeps: payloads and outcomes of settled
+// intents first, their bare identities much later. Open intents are never pruned.
+// It returns how many intents it shortened or dropped. The journal prunes by
+// itself as well; the file does not shrink, its space is used again.
+func (c *Client) Prune(ctx context.Context) (int, error) {
+	if err := c.enter("pruning"); err != nil {
+		return 0, err
+	}
+	defer c.work.Done()
+	now := c.clock.now()
+	n, err := c.journal.Prune(ctx, now.Add(-c.options.outcomes), now.Add(-c.options.identities))
+	if err != nil {
+		return n, fmt.Errorf("idem: pruning: %w", err)
+	}
+	return n, nil
+}
+
+// Stats are durable counts, since the journal was made. Those of open intents are
+// as of now.
+type Stats struct {
+	Intents             int64 // begun
+	Pending             int64
+	InDoubt             int64
+	DuplicatesPrevented int64            // effects that did not happen a second time
+	CostPrevented       int64            // the sum of their Operation.Cost
+	Oldest              time.Time        // when the oldest open one was begun; zero: none is open
+	ByReason            map[string]int64 // replayed, coalesced, server_replayed, reemitted; mismatch, expired, in_doubt, limit
+	Operations          map[string]Stats // by operation name
+}
+
+// Stats reads the counts.
+func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	if err := c.enter("reading the counts"); err != nil {
+		return Stats{}, err
+	}
+	defer c.work.Done()
+	s, err := c.journal.Stats(ctx)
+	if err != nil {
+		return Stats{}, fmt.Errorf("idem: reading the counts: %w", err)
+	}
+	return s, nil
+}

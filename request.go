@@ -1,0 +1,255 @@
+package idem
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// readRequest takes a caller's request apart, without changing it: the head that
+// is journaled, the body's exact bytes, and the secrets that only this process
+// keeps. The request's body is read to its end and closed.
+func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secrets, error) {
+	if req == nil {
+		return head{}, nil, secrets{}, errors.New("the request is nil")
+	}
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
+	u := req.URL
+	switch {
+	case u == nil:
+		return head{}, nil, secrets{}, errors.New("the request has no URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return head{}, nil, secrets{}, fmt.Errorf("the request's URL has the scheme %q: http or https is needed", u.Scheme)
+	case u.Host == "":
+		return head{}, nil, secrets{}, errors.New("the request's URL has no host")
+	}
+	body, err := readBody(req, limit)
+	if err != nil {
+		return head{}, nil, secrets{}, err
+	}
+
+	h := head{method: req.Method, header: make(http.Header, len(req.Header))}
+	if h.method == "" {
+		h.method = http.MethodGet
+	}
+	keyHeader, _ := strings.CutPrefix(p.Contract.place(), "header ")
+	keyQuery, _ := strings.CutPrefix(p.Contract.place(), "query ")
+	var s secrets
+	for name, values := range req.Header {
+		switch {
+		case strings.EqualFold(name, keyHeader), volatileHeader(name):
+			continue // ours to set, or different in each attempt
+		case secretHeader(name, values, keyHeader):
+			if s.header == nil {
+				s.header = http.Header{}
+			}
+			s.header[name] = append([]string(nil), values...)
+			h.removed = append(h.removed, "header "+name)
+			continue
+		}
+		for _, v := range values {
+			if strings.ContainsAny(v, "\r\n") || strings.ContainsAny(name, "\r\n: ") {
+				return head{}, nil, secrets{}, fmt.Errorf("the request's header %q has a line break", name)
+			}
+		}
+		h.header[name] = values
+	}
+	clean := *u
+	if u.User != nil {
+		s.user, clean.User = u.User, nil
+		h.removed = append(h.removed, "userinfo")
+	}
+	clean.Fragment, clean.RawFragment = "", ""
+	var names []string
+	clean.RawQuery, s.query, names = splitQuery(u.RawQuery, keyQuery, p.Redact)
+	for _, name := range names {
+		h.removed = append(h.removed, "query "+name)
+	}
+	h.url = &clean
+	if req.Host != "" && req.Host != u.Host {
+		h.host = req.Host
+	}
+	return h, body, s, nil
+}
+
+// volatileHeader names what SDKs put in anew for each attempt.
+func volatileHeader(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "X-Stripe-Client-Telemetry", "X-Stainless-Retry-Count", "Content-Length", "Transfer-Encoding", "Connection":
+		return true
+	}
+	return false
+}
+
+func readBody(req *http.Request, limit int64) ([]byte, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return nil, nil
+	}
+	if req.ContentLength > limit {
+		return nil, fmt.Errorf("the payload has %d bytes, the limit is %d: raise it with WithMaxPayload", req.ContentLength, limit)
+	}
+	var body []byte
+	var err error
+	if req.ContentLength > 0 {
+		body = make([]byte, req.ContentLength)
+		var n int
+		if n, err = io.ReadFull(req.Body, body); err == io.ErrUnexpectedEOF || err == io.EOF {
+			return nil, fmt.Errorf("the payload ends after %d of the %d bytes that its ContentLength says", n, req.ContentLength)
+		}
+		if err == nil {
+			var more [1]byte
+			if n, _ := req.Body.Read(more[:]); n > 0 {
+				return nil, fmt.Errorf("the payload goes on after the %d bytes that its ContentLength says", req.ContentLength)
+			}
+		}
+	} else {
+		body, err = io.ReadAll(io.LimitReader(req.Body, limit+1))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the payload could not be read to its end: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return nil, fmt.Errorf("the payload has more than %d bytes, the limit: raise it with WithMaxPayload", limit)
+	}
+	return body, nil
+}
+
+// fingerprinted is the part of a request that its fingerprint covers.
+func (h head) fingerprinted(body []byte, p Policy) payload {
+	host := h.url.Host
+	if h.host != "" {
+		host = h.host
+	}
+	return payload{
+		method: h.method, host: host, path: h.url.EscapedPath(), query: h.url.RawQuery,
+		contentType: h.header.Get("Content-Type"), contentEncoding: h.header.Get("Content-Encoding"),
+		body: body, place: p.Contract.place(), ignore: p.Ignore,
+	}
+}
+
+// wireRequest is what every attempt of an intent sends: the journaled head and
+// bytes, the key in its place, and the credentials of the call at hand.
+type wireRequest struct {
+	head head
+	body []byte
+}
+
+// newWireRequest puts the key into its place, which may be in the body.
+func newWireRequest(r *Record, s secrets) (*wireRequest, error) {
+	h, err := decodeHead(r.Head)
+	if err != nil {
+		return nil, err
+	}
+	w := &wireRequest{head: h, body: r.Payload}
+	kind, name, _ := strings.Cut(r.Terms.KeyPlace, " ")
+	switch kind {
+	case "header":
+		value := r.Key
+		if r.Terms.Quoted {
+			value = `"` + value + `"`
+		}
+		h.header[http.CanonicalHeaderKey(name)] = []string{value}
+	case "query":
+		h.url.RawQuery = setPair(h.url.RawQuery, name, r.Key)
+	case "field":
+		if w.body, err = putKey(h.header.Get("Content-Type"), r.Payload, name, r.Key); err != nil {
+			return nil, err
+		}
+	}
+	if r.Terms.FirstSent != "" {
+		// The window's start is journaled and the same in every attempt.
+		at := r.Standing().Window.UTC().Format(http.TimeFormat)
+		h.header[http.CanonicalHeaderKey(r.Terms.FirstSent)] = []string{at}
+	}
+	for name, values := range s.header {
+		h.header[name] = values
+	}
+	if s.query != "" {
+		if h.url.RawQuery != "" {
+			h.url.RawQuery += "&"
+		}
+		h.url.RawQuery += s.query
+	}
+	if s.user != nil && h.header.Get("Authorization") == "" {
+		password, _ := s.user.Password()
+		auth := http.Request{Header: h.header}
+		auth.SetBasicAuth(s.user.Username(), password)
+	}
+	return w, nil
+}
+
+// setPair puts name=value into a raw query in place of any that is there.
+func setPair(raw, name, value string) string {
+	var kept []string
+	for _, pair := range strings.Split(raw, "&") {
+		n, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(n); pair != "" && (err != nil || plain != name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(append(kept, url.QueryEscape(name)+"="+url.QueryEscape(value)), "&")
+}
+
+// sendBody is a request's body that net/http cannot rewind, so that it cannot
+// send the request a second time behind our back: there is no GetBody, and it is
+// never nil or http.NoBody, since a bodyless request is sent again even so.
+type sendBody struct{ bytes.Reader }
+
+func (*sendBody) Close() error { return nil }
+
+// request is a fresh request for one attempt.
+func (w *wireRequest) request() *http.Request {
+	u := *w.head.url
+	req := &http.Request{
+		Method: w.head.method, URL: &u, Host: w.head.host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.head.header.Clone(),
+	}
+	body := &sendBody{}
+	body.Reset(w.body)
+	req.Body, req.ContentLength = body, int64(len(w.body))
+	return req
+}
+
+// response makes an http.Response out of a recorded reply.
+func (r *Reply) response(req *http.Request) *http.Response {
+	resp := &http.Response{
+		StatusCode: r.Status, Proto: r.Proto, Header: r.Header.Clone(),
+		Body: io.NopCloser(bytes.NewReader(r.Body)), ContentLength: int64(len(r.Body)),
+		Request: req,
+	}
+	if resp.Header == nil {
+		resp.Header = http.Header{}
+	}
+	if text := http.StatusText(r.Status); text != "" {
+		resp.Status = fmt.Sprintf("%d %s", r.Status, text)
+	} else {
+		resp.Status = fmt.Sprint(r.Status)
+	}
+	if major, minor, ok := http.ParseHTTPVersion(r.Proto); ok {
+		resp.ProtoMajor, resp.ProtoMinor = major, minor
+	}
+	return resp
+}
+
+// retryAfter is how long the far side asks to be left alone: Retry-After in
+// seconds or as a date, else RateLimit-Reset in seconds. 0: it does not say.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if v := h.Get("Retry-After"); v != "" {
+		if d, ok := seconds(v); ok {
+			return d
+		}
+		if at, err := http.ParseTime(v); err == nil {
+			return max(0, at.Sub(now))
+		}
+	}
+	d, _ := seconds(h.Get("RateLimit-Reset"))
+	return d
+}

@@ -1,0 +1,163 @@
+package idem
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// backoff is how long to wait before the next attempt: full jitter, and what the
+// far side asked for, within bounds. n counts the attempts made.
+func backoff(r Retry, n int, asked time.Duration) time.Duration {
+	ceiling := r.MinBackoff
+	for i := 1; i < n && ceiling < r.MaxBackoff; i++ {
+		ceiling *= 2
+	}
+	wait := rand.N(min(ceiling, r.MaxBackoff) + 1)
+	return max(wait, min(asked, retryAfterFactor*r.MaxBackoff))
+}
+
+// loop is one call's attempts. What an attempt proved decides; go-retryablehttp
+// only drives, so it is given nothing it could act on by itself: a reply that is
+// the same each time, no body, no URL, and no logger.
+type loop struct {
+	attempt func(ctx context.Context) (again bool, asked time.Duration)
+	retry   Retry
+
+	again bool
+	asked time.Duration
+}
+
+// run makes attempts until one says that it was the last, or ctx ends between two.
+func (l *loop) run(ctx context.Context) error {
+	client := &retryablehttp.Client{
+		HTTPClient: &http.Client{Transport: l},
+		RetryMax:   l.retry.MaxAttempts,
+		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return l.again, nil },
+		Backoff: func(_, _ time.Duration, n int, _ *http.Response) time.Duration {
+			return backoff(l.retry, n+1, l.asked)
+		},
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://idem.invalid/", nil)
+	if err != nil {
+		return err
+	}
+	_, err = client.Do(&retryablehttp.Request{Request: req})
+	return err
+}
+
+// RoundTrip makes one attempt. What goes to the wire is built there.
+func (l *loop) RoundTrip(req *http.Request) (*http.Response, error) {
+	l.again, l.asked = l.attempt(req.Context())
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
+}
+
+// doReadOnly sends a request that changes nothing: no journal, no key, retried
+// freely, the reply streamed.
+func (c *Client) doReadOnly(req *http.Request, op Operation, p Policy) (*http.Response, error) {
+	op, err := c.admit(req.Context(), op)
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	h, body, s, err := readRequest(req, p, c.options.maxPayload)
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{Operation: op, Head: h.encode(), Payload: body, Terms: Terms{KeyPlace: "none"}}
+	w, err := newWireRequest(r, s)
+	if err != nil {
+		return nil, err
+	}
+	var resp *http.Response
+	retry := p.Retry.withDefaults()
+	tries := 0
+	l := &loop{retry: retry, attempt: func(ctx context.Context) (bool, time.Duration) {
+		tries++
+		if resp != nil {
+			resp.Body.Close()
+		}
+		out := w.request().WithContext(ctx)
+		if p.Authorize != nil {
+			if err = p.Authorize(out); err != nil {
+				return false, 0
+			}
+		}
+		if resp, err = c.transport.RoundTrip(out); err != nil {
+			err = withoutURL(err)
+			return tries < retry.MaxAttempts && ctx.Err() == nil, 0
+		}
+		passing := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500
+		return passing && tries < retry.MaxAttempts, retryAfter(resp.Header, time.Now())
+	}}
+	if waitErr := l.run(req.Context()); waitErr != nil && err == nil {
+		err = withoutURL(waitErr)
+	}
+	if err != nil {
+		if resp != nil {
+			resp.Body.Close()
+		}
+		return nil, failure(ErrNotSent, err, "%s (read only): %v", op, err)
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+// budget is a bucket of retries for each host, so that many intents together do
+// not hammer a provider that is down. The figures are those of the AWS SDKs.
+type budget struct {
+	mu     sync.Mutex
+	tokens map[string]int
+}
+
+const (
+	budgetFull    = 500
+	budgetRetry   = 5
+	budgetTimeout = 10
+	budgetSuccess = 1
+	budgetHosts   = 4096 // more hosts than that start with a full bucket again
+)
+
+func newBudget() *budget { return &budget{tokens: map[string]int{}} }
+
+// take pays for one retry; false: the bucket is empty, and the call stops here.
+func (b *budget) take(host string, timeout bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left, known := b.tokens[host]
+	if !known {
+		left = budgetFull
+	}
+	cost := budgetRetry
+	if timeout {
+		cost = budgetTimeout
+	}
+	if left < cost {
+		return false
+	}
+	if !known && len(b.tokens) >= budgetHosts {
+		clear(b.tokens)
+	}
+	b.tokens[host] = left - cost
+	return true
+}
+
+// give pays back for one success.
+func (b *budget) give(host string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if left, known := b.tokens[host]; known {
+		if left += budgetSuccess; left >= budgetFull {
+			delete(b.tokens, host)
+		} else {
+			b.tokens[host] = left
+		}
+	}
+}

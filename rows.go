@@ -1,0 +1,126 @@
+package idem
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How rows keep what has no column of its own: text that a person can read with
+// the sqlite3 program.
+
+// nanos is a time as rows have it; 0: the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// encodeStanding is "version state failure attempts maybe first-sent window takeovers".
+func encodeStanding(st Standing, version int64) []byte {
+	b := make([]byte, 0, 80)
+	maybe := int64(0)
+	if st.Maybe {
+		maybe = 1
+	}
+	for i, n := range [...]int64{version, int64(st.State), int64(st.Failure), int64(st.Attempts), maybe,
+		nanos(st.FirstSent), nanos(st.Window), int64(st.Takeovers)} {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = strconv.AppendInt(b, n, 10)
+	}
+	return b
+}
+
+func decodeStanding(text []byte) (Standing, error) {
+	var n [8]int64
+	fields := strings.Fields(string(text))
+	if len(fields) != len(n) {
+		return Standing{}, fmt.Errorf("a standing of %d fields", len(fields))
+	}
+	for i, f := range fields {
+		v, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return Standing{}, fmt.Errorf("a standing with %q", f)
+		}
+		n[i] = v
+	}
+	return Standing{
+		Version: int(n[0]), State: State(n[1]), Failure: Failure(n[2]), Attempts: int(n[3]), Maybe: n[4] == 1,
+		FirstSent: unixTime(n[5]), Window: unixTime(n[6]), Takeovers: int(n[7]),
+	}, nil
+}
+
+// encodeTries is a line for each attempt: number, when, how long, status, and the
+// reason and error quoted.
+func encodeTries(tries []Try) []byte {
+	if len(tries) == 0 {
+		return nil
+	}
+	b := make([]byte, 0, 64*len(tries))
+	for _, t := range tries {
+		for _, n := range [...]int64{int64(t.Attempt), nanos(t.At), int64(t.Took), int64(t.Status)} {
+			b = append(strconv.AppendInt(b, n, 10), ' ')
+		}
+		b = append(strconv.AppendQuote(b, t.Reason), ' ')
+		b = append(strconv.AppendQuote(b, t.Err), '\n')
+	}
+	return b
+}
+
+func decodeTries(text []byte) ([]Try, error) {
+	var tries []Try
+	for line := range bytes.Lines(text) {
+		var t Try
+		var at, took int64
+		if _, err := fmt.Sscanf(string(line), "%d %d %d %d %q %q", &t.Attempt, &at, &took, &t.Status, &t.Reason, &t.Err); err != nil {
+			return nil, fmt.Errorf("an attempt that cannot be read: %w", err)
+		}
+		t.At, t.Took = unixTime(at), time.Duration(took)
+		tries = append(tries, t)
+	}
+	return tries, nil
+}
+
+// encodeReplyHead is the protocol, the size and hash of a body that is not kept,
+// and the headers.
+func encodeReplyHead(r *Reply) []byte {
+	b := make([]byte, 0, 256)
+	b = append(b, r.Proto...)
+	if r.truncated() {
+		b = append(b, ' ')
+		b = strconv.AppendInt(b, r.Size, 10)
+		b = fmt.Appendf(b, " %x", r.Hash)
+	}
+	return appendLines(append(b, '\n'), r.Header, nil)
+}
+
+func decodeReplyRow(status int64, head, body []byte) (*Reply, error) {
+	first, rest, _ := bytes.Cut(head, []byte("\n"))
+	r := &Reply{Status: int(status), Body: body, Size: int64(len(body))}
+	fields := strings.Fields(string(first))
+	if len(fields) > 0 {
+		r.Proto = fields[0]
+	}
+	if len(fields) == 3 {
+		size, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("a reply of size %q", fields[1])
+		}
+		r.Size = size
+		if n, err := hex.Decode(r.Hash[:], []byte(fields[2])); n != len(r.Hash) || err != nil {
+			return nil, fmt.Errorf("a reply of hash %q", fields[2])
+		}
+	}
+	r.Header, _ = decodeLines(rest)
+	if len(r.Header) == 0 {
+		r.Header = http.Header{}
+	}
+	return r, nil
+}

@@ -1,0 +1,360 @@
+package idem
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// run is one execution of an intent in this process. It works on a context of its
+// own: callers come and go, each waiting under its own ctx, and what an attempt
+// brings is recorded even when nobody waits any more.
+type run struct {
+	client *Client
+	in     *Intent
+	policy Policy
+	retry  Retry
+	cancel context.CancelFunc // ends waits between attempts
+	done   chan struct{}
+
+	// Guarded by client.mu.
+	waiters int
+	sending bool // an attempt was begun: whoever leaves now leaves it in doubt
+
+	// The execution's own.
+	record *Record
+	st     Standing  // where it stands, what is not written yet included
+	tries  []Try     // not written yet
+	before Standing  // as it was before the last attempt,
+	at     time.Time // which began then
+	last   exchange  // and left this
+	began  int       // attempts of this run
+	halted bool      // stopped between attempts: nobody waits, or the client closes
+	fault  error     // why it cannot go on
+
+	// The result, once done is closed.
+	reply *Reply
+	again bool // what is known changed: look again
+	err   error
+}
+
+// drive carries an intent out, or joins whoever does, and returns its outcome.
+func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
+	joined := false
+	for {
+		rec, _ := in.snapshot()
+		if err := ctx.Err(); err != nil {
+			return nil, c.gaveUp(rec, err)
+		}
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			return nil, failure(ErrClosed, nil, "%s: the client is closed; this call sent nothing", describe(rec))
+		}
+		r := c.runs[rec.Key]
+		if r != nil {
+			r.waiters++
+			joined = true
+		} else {
+			switch meet(rec, false, true) {
+			case meetReplay:
+				c.mu.Unlock()
+				return c.replay(in, rec, joined)
+			case meetForgot, meetNewLink:
+				c.mu.Unlock()
+				return nil, forgotten(rec)
+			case meetWait:
+				c.mu.Unlock()
+				if err := c.poll(ctx, in, rec); err != nil {
+					return nil, err
+				}
+				joined = true
+				continue
+			}
+			r = c.start(ctx, in, rec)
+		}
+		c.mu.Unlock()
+		reply, again, err := c.await(ctx, r, in, joined)
+		if !again {
+			return reply, err
+		}
+	}
+}
+
+// start begins an execution. c.mu is held.
+func (c *Client) start(ctx context.Context, in *Intent, rec *Record) *run {
+	idle, fresh := c.idle[rec.Key]
+	delete(c.idle, rec.Key)
+	fresh = fresh && idle.version == rec.Standing().Version
+	p, _ := c.policies.of(rec.Operation.Name)
+	r := &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
+	// The caller's values, such as a trace, go along; its end does not.
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.runs[rec.Key] = r
+	c.work.Add(1)
+	go func() {
+		defer c.work.Done()
+		defer r.finish()
+		r.execute(ctx, fresh)
+	}()
+	return r
+}
+
+func (r *run) finish() {
+	r.cancel()
+	r.client.mu.Lock()
+	delete(r.client.runs, r.record.Key)
+	r.client.mu.Unlock()
+	close(r.done)
+}
+
+// await waits for a run's result under the caller's own ctx.
+func (c *Client) await(ctx context.Context, r *run, in *Intent, joined bool) (reply *Reply, again bool, err error) {
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		c.mu.Lock()
+		r.waiters--
+		alone, sending := r.waiters == 0, r.sending
+		if alone {
+			r.cancel()
+		}
+		c.mu.Unlock()
+		rec, _ := in.snapshot()
+		if alone && !sending {
+			return nil, false, c.gaveUp(rec, ctx.Err())
+		}
+		return nil, false, c.inDoubt(rec, ctx.Err())
+	}
+	in.learn(r.record, r.last.stored)
+	if joined && !r.again && r.reply != nil {
+		c.count(r.record.Operation, reasonCoalesced)
+	}
+	return r.reply, r.again, r.err
+}
+
+// poll looks again, after a while, at an intent that a live other process has.
+func (c *Client) poll(ctx context.Context, in *Intent, rec *Record) error {
+	timer := time.NewTimer(c.options.pollTime)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return c.gaveUp(rec, ctx.Err())
+	case <-c.stopped.Done():
+		return failure(ErrClosed, nil, "%s: the client was closed while another process has it; this call sent nothing", describe(rec))
+	case <-timer.C:
+	}
+	if err := c.enter(rec.Operation.String()); err != nil {
+		return err
+	}
+	defer c.work.Done()
+	now, err := c.journal.Get(ctx, rec.Key)
+	if err != nil {
+		return c.journalError(rec, "read", err)
+	}
+	if now == nil {
+		return fmt.Errorf("idem: %s is no longer in the journal", describe(rec))
+	}
+	in.learn(now, false)
+	return nil
+}
+
+// gaveUp is what a caller is told whose ctx ended before this call sent anything.
+func (c *Client) gaveUp(rec *Record, cause error) error {
+	st := rec.Standing()
+	maybe := st.sent() || (st.State == Pending && !rec.Terms.Marked && rec.Owner != OwnedHere && rec.Owner != Unowned)
+	if st.State == InDoubt || (st.State == Pending && maybe) {
+		return c.inDoubt(rec, cause)
+	}
+	return fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), cause)
+}
+
+func (c *Client) inDoubt(rec *Record, cause error) error {
+	st := rec.Standing()
+	return &InDoubtError{
+		Key: rec.Key, Operation: rec.Operation, Attempts: st.Attempts,
+		SafeUntil: st.safeUntil(c.retentionOf(rec), c.retryOf(rec).AttemptTimeout), Err: cause,
+	}
+}
+
+// replay hands out a recorded outcome.
+func (c *Client) replay(in *Intent, rec *Record, joined bool) (*Reply, error) {
+	in.learn(rec, true)
+	if joined {
+		c.count(rec.Operation, reasonCoalesced)
+	} else {
+		c.count(rec.Operation, reasonReplayed)
+	}
+	return outcomeOf(rec)
+}
+
+// outcomeOf is what a settled intent's callers are told.
+func outcomeOf(rec *Record) (*Reply, error) {
+	st, reply := rec.Standing(), rec.reply()
+	last := rec.Changes[len(rec.Changes)-1]
+	switch {
+	case st.State == Failed && reply == nil && st.Failure == FailedUnsent:
+		return nil, failure(ErrNotSent, nil, "%s was never sent (%s); the same call may be made again", describe(rec), last.Reason)
+	case st.State == Failed && reply == nil:
+		return nil, failure(ErrRefused, nil, "%s did not happen (%s: %s); mend the payload or use another ID", describe(rec), last.Reason, last.Note)
+	case reply == nil:
+		return nil, failure(ErrForgotten, nil, "%s was resolved as succeeded without a result (%s); nothing was sent", describe(rec), last.Note)
+	case reply.truncated():
+		return reply, failure(ErrOutcomeTruncated, nil,
+			"%s succeeded, but its reply has %d bytes, over the limit, and only its length and hash %x are kept; raise the limit with WithMaxReply",
+			describe(rec), reply.Size, reply.Hash)
+	}
+	return reply, nil
+}
+
+// execute finds out what the intent needs, does it, and records it.
+func (r *run) execute(ctx context.Context, fresh bool) {
+	c := r.client
+	if !fresh {
+		if done := r.lookAgain(); done {
+			return
+		}
+	}
+	r.st = r.record.Standing()
+	now := c.clock.now()
+	if !fresh || !r.maySend(now) {
+		if done := r.claim(now); done {
+			return
+		}
+	}
+	started := time.Now()
+	ctx = c.observeStart(ctx, r.in, 0)
+	if r.maySend(now) {
+		r.attempts(ctx)
+	}
+	r.settle(ctx)
+	c.observeEnd(ctx, r, 0, started)
+}
+
+func (r *run) maySend(now time.Time) bool {
+	return r.st.Takeovers <= maxTakeovers &&
+		r.st.maySend(r.client.retentionOf(r.record), r.retry.AttemptTimeout, now)
+}
+
+// lookAgain reads the intent anew: this process did not just begin it. It tells
+// whether there is nothing left to do.
+func (r *run) lookAgain() (done bool) {
+	c := r.client
+	if reply, err := c.saveOne(r.record.Key); err != nil {
+		r.reply, r.err = reply, err
+		return true
+	}
+	if err := c.readClock(); err != nil {
+		r.err = c.journalError(r.record, "read", err)
+		return true
+	}
+	rec, err := c.journal.Get(context.Background(), r.record.Key)
+	if err != nil {
+		r.err = c.journalError(r.record, "read", err)
+		return true
+	}
+	if rec == nil {
+		r.err = fmt.Errorf("idem: %s is no longer in the journal", describe(r.record))
+		return true
+	}
+	c.clock.saw(rec)
+	r.record = rec
+	if m := meet(rec, false, true); m != meetClaim && m != meetRun {
+		r.again = true // settled, or another's: the caller acts on what was read
+		return true
+	}
+	return false
+}
+
+// claim makes the intent this process's own by writing, before anything that was
+// read is acted on. It tells whether there is nothing left to do.
+func (r *run) claim(now time.Time) (done bool) {
+	c := r.client
+	before := r.st
+	owner := r.record.Owner
+	reason := "claimed"
+	switch {
+	case owner == OwnedDead:
+		reason = "owner died"
+	case owner == OwnedHere && r.record.Standing().Version > 0:
+		// Ours by the journal, though no run here ended it: its last row was not
+		// written, so nothing is known of what that run did.
+		owner, reason = OwnedDead, "unrecorded run"
+	}
+	r.st = before.claimed(owner, r.record.Terms, now)
+	if !r.maySend(now) && r.policy.Reconcile == nil {
+		if before.State == InDoubt {
+			r.err = c.inDoubt(r.record, errAsked)
+			return true
+		}
+		return r.write(Doubted, r.st.doubted(), reason, "", nil)
+	}
+	return r.write(Claimed, r.st, reason, "", nil)
+}
+
+// write appends a change. It tells whether the run is over: the change lost
+// against another's, the journal failed, or the intent is in doubt now.
+func (r *run) write(kind ChangeKind, st Standing, reason, note string, reply *Reply) (done bool) {
+	c := r.client
+	st.Version = r.record.Standing().Version + 1
+	change := &Change{
+		Key: r.record.Key, Kind: kind, Standing: st, At: c.clock.now(),
+		Tries: r.tries, Reason: reason, Note: note, Reply: reply,
+	}
+	standing, ok, err := c.journal.Change(context.Background(), change)
+	switch {
+	case err != nil:
+		r.err = c.unrecorded(r.record, change, err)
+		r.fault = err
+		return true
+	case !ok && standing == nil:
+		r.err = fmt.Errorf("idem: %s is no longer in the journal", describe(r.record))
+		return true
+	case !ok:
+		r.lost(change, standing)
+		return true
+	}
+	r.st, r.tries = st, nil
+	r.record = withChange(r.record, change)
+	if kind == Doubted {
+		r.err = c.inDoubt(r.record, r.cause())
+		return true
+	}
+	return false
+}
+
+// withChange is a record with one more change, leaving the given one as it is.
+func withChange(rec *Record, change *Change) *Record {
+	next := *rec
+	next.Changes = append(rec.Changes[:len(rec.Changes):len(rec.Changes)], *change)
+	switch change.Kind {
+	case Claimed, Marked:
+		next.Owner = OwnedHere
+	default:
+		next.Owner = Unowned
+	}
+	return &next
+}
+
+// lost is a change that another's stands in the way of: what stands is the truth,
+// and what this run knows besides is an audit row.
+func (r *run) lost(change *Change, standing *Record) {
+	r.record, r.again = standing, true
+	r.client.contradicted(change, standing)
+}
+
+// contradicted tells people of a success that came after the intent was settled
+// otherwise.
+func (c *Client) contradicted(change *Change, standing *Record) {
+	if state := standing.Standing().State; change.State == Succeeded && state != Succeeded {
+		c.alarm(standing, fmt.Sprintf("a reply proved success (%s) after the intent was recorded as %s", change.Reason, state))
+	}
+}
+
+// cause is why nothing is settled.
+func (r *run) cause() error {
+	if r.last.err != nil {
+		return r.last.err
+	}
+	return errAsked
+}

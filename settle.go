@@ -1,0 +1,318 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// errAsked stands in an InDoubtError where no attempt of this call left an error.
+var errAsked = errors.New("an earlier attempt may have had its effect, and it is not safe to send again")
+
+// attempts sends until something is settled or nothing more may be sent.
+func (r *run) attempts(ctx context.Context) {
+	c := r.client
+	act, err := r.action()
+	if err != nil {
+		r.fault = err
+		return
+	}
+	l := &loop{retry: r.retry, attempt: func(ctx context.Context) (bool, time.Duration) {
+		return r.attempt(ctx, act)
+	}}
+	if l.run(ctx) != nil {
+		r.halted = true
+	}
+	if r.last.finding == foundDone {
+		c.budget.give(act.host)
+	}
+}
+
+// action is what one attempt does: write a request, or call a tool's function.
+type action struct {
+	host string
+	do   func(ctx context.Context) exchange
+}
+
+func (r *run) action() (action, error) {
+	if r.record.Terms.Tool {
+		return r.toolAction()
+	}
+	var s secrets
+	if r.in.live != nil {
+		s = r.in.live.secrets
+	}
+	w, err := newWireRequest(r.record, s)
+	if err != nil {
+		return action{}, err
+	}
+	return action{host: w.head.url.Host, do: func(ctx context.Context) exchange {
+		return r.client.send(ctx, w, r.policy)
+	}}, nil
+}
+
+// attempt makes one attempt, if it still may, and tells whether to make another.
+func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.Duration) {
+	c := r.client
+	r.client.mu.Lock()
+	if r.waiters == 0 || c.closed {
+		r.halted = true
+		r.client.mu.Unlock()
+		return false, 0
+	}
+	r.sending = true
+	r.client.mu.Unlock()
+
+	now := c.clock.now()
+	if !r.maySend(now) { // the window closed while this call waited
+		if r.began > 0 {
+			r.advance(false)
+		}
+		return false, 0
+	}
+	if r.record.Terms.Marked && !r.mark(now) {
+		return false, 0
+	}
+	r.began++
+	started := time.Now()
+	number := r.st.Attempts + 1
+	base := c.observeStart(context.WithoutCancel(ctx), r.in, number)
+	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, intentKey, r.in), r.retry.AttemptTimeout)
+	x := act.do(attemptCtx)
+	cancel()
+	r.before, r.at, r.last = r.st, now, x
+	more := r.began < r.retry.MaxAttempts && ctx.Err() == nil && x.full.Get("Stripe-Should-Retry") != "false"
+	move := r.advance(more)
+	if move == moveAgain && !c.budget.take(act.host, x.reason == "timeout") {
+		move = r.advance(false)
+	}
+	try := Try{Attempt: number, At: now, Took: time.Since(started), Status: x.status, Reason: x.reason}
+	if x.err != nil {
+		try.Err = x.err.Error()
+	}
+	r.tries = append(r.tries, try)
+	c.observeEnd(base, r, number, started)
+	if move != moveAgain {
+		return false, 0
+	}
+	return true, retryAfter(x.full, c.clock.now())
+}
+
+// advance is the move after the last attempt, if more tells that another one may
+// follow it.
+func (r *run) advance(more bool) verdictMove {
+	st, move := r.before.after(r.last.evidence, r.at, r.client.retentionOf(r.record) > 0, more)
+	r.st = st
+	return move
+}
+
+// mark makes durable that an attempt is about to be sent, for a far side that
+// promises nothing: what was never marked was never sent.
+func (r *run) mark(now time.Time) bool {
+	st := r.st
+	st.Maybe = true
+	if st.FirstSent.IsZero() {
+		st.FirstSent = now
+	}
+	clean := r.st
+	if r.write(Marked, st, "about to send", "", nil) {
+		return false
+	}
+	r.st = clean
+	return true
+}
+
+// settle records where the run ended: settled, released, or in doubt.
+func (r *run) settle(ctx context.Context) {
+	c := r.client
+	switch {
+	case r.again || r.err != nil:
+		return // fenced off, or the journal failed, in the middle
+	case r.st.State == Succeeded || r.st.State == Failed:
+		r.outcome(Settled, "", r.last.reason)
+		return
+	case r.fault != nil:
+		r.giveBack(r.fault)
+		return
+	case r.halted || !r.st.sent():
+		r.giveBack(failure(ErrClosed, nil, "%s: the client was closed", describe(r.record)))
+		return
+	}
+	if r.policy.Reconcile != nil && r.reconcile(ctx) {
+		return
+	}
+	reason := r.last.reason
+	if reason == "" {
+		reason = "not safe to send again"
+	}
+	if r.last.finding == foundMismatch {
+		c.alarm(r.record, "the far side has other bytes under this key: an earlier request of ours arrived that this journal does not hold")
+	}
+	r.write(Doubted, r.st.doubted(), reason, "", nil)
+}
+
+// giveBack releases the intent as open as it is.
+func (r *run) giveBack(cause error) {
+	rec := r.record
+	if r.write(Released, r.st, "released", "", nil) {
+		return
+	}
+	r.client.mu.Lock()
+	r.again = r.waiters > 0 && !r.client.closed && r.fault == nil // somebody came while it was being given up
+	r.client.mu.Unlock()
+	if r.st.sent() {
+		r.err = r.client.inDoubt(r.record, cause)
+	} else {
+		r.err = fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), cause)
+	}
+}
+
+// outcome records a final state, and makes it this run's answer.
+func (r *run) outcome(kind ChangeKind, note, reason string) {
+	c := r.client
+	reply := r.last.reply
+	if r.st.State == Failed && r.st.Failure == FailedUnsent {
+		reply = nil
+	}
+	stored := r.last.stored
+	if r.write(kind, r.st, reason, note, reply) {
+		if r.fault != nil { // known, and not recorded: it is the answer all the same
+			r.reply = r.live(reply)
+		}
+		return
+	}
+	if stored {
+		c.count(r.record.Operation, reasonServerReplayed)
+	}
+	c.logSettled(r)
+	r.reply, r.err = outcomeOf(r.record)
+	r.reply = r.live(r.reply)
+	if r.reply == nil && r.last.err != nil {
+		r.err = errors.Join(r.err, r.last.err)
+	}
+}
+
+// live puts back, for those who wait now, the reply's headers that are not kept.
+func (r *run) live(reply *Reply) *Reply {
+	if reply == nil || r.last.full == nil {
+		return reply
+	}
+	whole := *reply
+	whole.Header = r.last.full
+	return &whole
+}
+
+// reconcile asks the far side what happened. It tells whether that settled it.
+func (r *run) reconcile(ctx context.Context) bool {
+	r.in.learn(r.record, false)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, intentKey, r.in), r.retry.AttemptTimeout)
+	defer cancel()
+	answer, err := r.policy.Reconcile(ctx, r.in)
+	if err != nil {
+		r.tries = append(r.tries, Try{Attempt: 0, At: r.client.clock.now(), Reason: "reconcile failed", Err: withoutURL(err).Error()})
+		return false
+	}
+	st, reply, ok := r.st.resolved(answer, r.record.Terms.Tool)
+	if !ok {
+		r.tries = append(r.tries, Try{Attempt: 0, At: r.client.clock.now(), Reason: "reconcile cannot tell", Err: answer.Note})
+		return false
+	}
+	r.st = st
+	r.last = exchange{evidence: evidence{reason: "reconciled"}, reply: reply}
+	r.outcome(Resolved, answer.Note, "reconciled")
+	return true
+}
+
+// resolved is the standing after somebody said what happened.
+func (st Standing) resolved(answer Resolution, tool bool) (Standing, *Reply, bool) {
+	switch answer.State {
+	case Succeeded:
+		st.State, st.Failure, st.Takeovers = Succeeded, NotFailed, 0
+		return st, resultReply(answer.Result, tool), true
+	case Failed:
+		st.State, st.Failure, st.Maybe, st.Takeovers = Failed, FailedByResolver, false, 0
+		return st, nil, true
+	}
+	return st, nil, false
+}
+
+// resultReply is a Resolution's result as an outcome; nil: none was given.
+func resultReply(result []byte, tool bool) *Reply {
+	if result == nil {
+		return nil
+	}
+	reply := &Reply{Body: cloneBytes(result), Size: int64(len(result))}
+	if !tool {
+		reply.Status, reply.Proto = http.StatusOK, "HTTP/1.1"
+		reply.Header = http.Header{"Content-Type": {"application/json"}}
+	}
+	return reply
+}
+
+// unrecorded is what is said of a change that the journal would not take. The
+// change is kept and tried again; until then nothing is sent under its key.
+func (c *Client) unrecorded(rec *Record, change *Change, err error) error {
+	if change.Kind == Claimed || change.Kind == Marked {
+		return c.journalError(rec, "claim it", err) // nothing was sent under it
+	}
+	c.mu.Lock()
+	c.unsaved[rec.Key] = unsavedChange{rec, change}
+	c.mu.Unlock()
+	if change.State == Succeeded || change.State == Failed {
+		return failure(ErrUnrecorded, err,
+			"%s %s, but the journal could not record that: %v; it is tried again with the next call and at Close; this process will not send it again",
+			describe(rec), change.State, err)
+	}
+	if !change.sent() {
+		return fmt.Errorf("idem: %s: the journal could not release it: %w; nothing was sent", describe(rec), err)
+	}
+	return c.inDoubt(withChange(rec, change), err)
+}
+
+// saveOne tries again to record what is known of an intent. Its error comes with
+// the outcome, where that is what is known.
+func (c *Client) saveOne(key string) (*Reply, error) {
+	c.mu.Lock()
+	known, ok := c.unsaved[key]
+	c.mu.Unlock()
+	if !ok {
+		return nil, nil
+	}
+	standing, ok, err := c.journal.Change(context.Background(), known.change)
+	if err != nil {
+		return known.change.Reply, c.unrecorded(known.record, known.change, err)
+	}
+	c.mu.Lock()
+	delete(c.unsaved, key)
+	c.mu.Unlock()
+	if !ok && standing != nil {
+		c.contradicted(known.change, standing)
+	}
+	return nil, nil
+}
+
+// saveAll tries again to record everything that is known.
+func (c *Client) saveAll() error {
+	c.mu.Lock()
+	keys := make([]string, 0, len(c.unsaved))
+	for key := range c.unsaved {
+		keys = append(keys, key)
+	}
+	c.mu.Unlock()
+	var errs []error
+	for _, key := range keys {
+		_, err := c.saveOne(key)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// alarm is an audit row, and a line in the log, that a person should see.
+func (c *Client) alarm(rec *Record, text string) {
+	c.journal.Log(context.Background(), Note{Key: rec.Key, At: c.clock.now(), Reason: "alarm", Text: text})
+	if c.options.logger != nil {
+		c.options.logger.Error("idem: "+text, "operation", rec.Operation.Name, "key", rec.Key)
+	}
+}

@@ -1,0 +1,417 @@
+package idem
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+//go:embed schema.sql
+var schema string
+
+const (
+	applicationID  = 0x6964656d // "idem"
+	schemaVersion  = 1
+	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
+	readers        = 4
+	walSizeLimit   = 16 << 20
+	walPagesToCopy = 1000
+)
+
+// sqliteJournal is the Journal on SQLite: one connection that writes, a few that
+// read, and a lock file by which processes know of each other.
+type sqliteJournal struct {
+	path    string
+	file    os.FileInfo // the file that was opened, to notice when another takes its place
+	q       *committer
+	readers chan *conn // nil until first used
+	locks   *lockFile
+
+	owning sync.Mutex // held while a slot is taken
+	mu     sync.Mutex
+	owner  int64            // epoch * 256 + slot; 0: no slot taken yet
+	owned  map[string]int64 // the id of what this opener owns, by key
+	kinds  map[kindKey]int64
+	names  map[int64]kindKey
+	counts map[countKey]Counter // not written yet
+	taken  map[countKey]Counter // in the transaction under way
+	closed bool
+
+	stop chan struct{}
+	work sync.WaitGroup
+}
+
+// openSQLite opens or makes the journal at path.
+func openSQLite(path string) (*sqliteJournal, error) {
+	if path == "" {
+		return nil, errors.New("idem: Open needs the path of the journal, such as \"agent.db\"")
+	}
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("idem: opening the journal %s: %w", path, err)
+	}
+	if real, err := filepath.EvalSymlinks(whole); err == nil {
+		whole = real // one file, one lock file, whatever it is called
+	}
+	s := &sqliteJournal{
+		path: whole, readers: make(chan *conn, readers),
+		owned: map[string]int64{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
+		counts: map[countKey]Counter{}, stop: make(chan struct{}),
+	}
+	if err := s.open(); err != nil {
+		s.closeFiles()
+		return nil, fmt.Errorf("idem: opening the journal %s: %w", path, err)
+	}
+	s.work.Go(s.flushCounts)
+	return s, nil
+}
+
+func (s *sqliteJournal) open() error {
+	if _, version, _ := sqlite3.Version(); version == 0 {
+		return errors.New("go-sqlite3 was built without cgo, so there is no SQLite: set CGO_ENABLED=1 and have a C compiler")
+	} else if version < oldestSQLite {
+		return fmt.Errorf("SQLite %d is too old, 3.51.3 is needed: build without the libsqlite3 tag", version)
+	}
+	isNew, err := s.inspect()
+	if err != nil {
+		return err
+	}
+	if s.locks, err = openLockFile(s.path + ".owners"); err != nil {
+		return err
+	}
+	// One opener at a time: making a journal, and switching one to WAL, do not wait
+	// for each other otherwise.
+	unlock, err := s.locks.wait(context.Background(), placeOpening)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := openHere(s.path); err != nil {
+		return err
+	}
+	if isNew {
+		if err := createFile(s.path); err != nil {
+			return err
+		}
+	}
+	if err := s.connect(); err != nil {
+		return plain(err)
+	}
+	if s.file, err = os.Stat(s.path); err != nil {
+		return err
+	}
+	return s.migrate()
+}
+
+// inspect looks at the path before anything is made beside it.
+func (s *sqliteJournal) inspect() (isNew bool, err error) {
+	folder := filepath.Dir(s.path)
+	info, err := os.Stat(folder)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return false, fmt.Errorf("the folder %s does not exist: make it first", folder)
+	case err != nil:
+		return false, err
+	case !info.IsDir():
+		return false, fmt.Errorf("%s is not a folder", folder)
+	}
+	if err := localFileSystem(folder); err != nil {
+		return false, err
+	}
+	file, err := os.Stat(s.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if info.Mode().Perm()&0o222 == 0 {
+			return false, fmt.Errorf("the folder %s is read-only (mode %v): the journal and three files beside it are made there", folder, info.Mode().Perm())
+		}
+		return true, nil
+	case err != nil:
+		return false, err
+	case file.IsDir():
+		return false, errors.New("it is a folder: name a file in it")
+	case file.Mode().Perm()&0o200 == 0:
+		return false, fmt.Errorf("the file is read-only (mode %v): a journal is written to", file.Mode().Perm())
+	}
+	if file.Size() == 0 {
+		return true, nil
+	}
+	// Whose file it is is asked before a lock file is put beside it, and without
+	// writing. The program that has it open already is told so.
+	if err := openHere(s.path); err != nil {
+		return false, err
+	}
+	c, err := openConn(s.dsn("mode=ro&_busy_timeout=10000"))
+	if err != nil {
+		return false, plain(err)
+	}
+	defer c.close()
+	return false, s.identify(c)
+}
+
+// identify tells whether the file is a journal that this version can read.
+func (s *sqliteJournal) identify(c *conn) error {
+	id, err := c.integer("PRAGMA application_id", 0)
+	if err != nil {
+		return plain(err)
+	}
+	version, err := c.integer("PRAGMA user_version", 0)
+	if err != nil {
+		return plain(err)
+	}
+	switch {
+	case id != applicationID && (id != 0 || version != 0):
+		return fmt.Errorf("it is a SQLite database of another program (application_id %#x): name another file", id)
+	case version > schemaVersion:
+		return fmt.Errorf("it was written by a newer version of idem (format %d, this one knows %d): use that version; nothing was changed", version, schemaVersion)
+	case id != applicationID:
+		tables, err := c.integer("SELECT count(*) FROM sqlite_schema", 0)
+		if err != nil {
+			return plain(err)
+		}
+		if tables > 0 {
+			return errors.New("it is a SQLite database of another program: name another file")
+		}
+	}
+	return nil
+}
+
+func (s *sqliteJournal) dsn(options string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(s.path)}).EscapedPath(), RawQuery: options}
+	return u.String()
+}
+
+const connection = "mode=rw&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate&_busy_timeout=10000"
+
+// connect opens the writing connection.
+func (s *sqliteJournal) connect() error {
+	c, err := openConn(s.dsn(connection))
+	if err != nil {
+		return err
+	}
+	s.q = &committer{conn: c, turn: s.turn, also: s.takeCounts, done: s.countsDone}
+	if err := s.identify(c); err != nil {
+		return err
+	}
+	for _, pragma := range []string{
+		fmt.Sprintf("PRAGMA journal_size_limit = %d", walSizeLimit),
+		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", walPagesToCopy),
+	} {
+		if err := c.query(pragma, func([]value) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return readBack(c)
+}
+
+// readBack refuses a connection that would not keep what it acknowledges.
+func readBack(c *conn) error {
+	mode, err := c.blob("PRAGMA journal_mode")
+	if err != nil {
+		return err
+	}
+	sync, err := c.integer("PRAGMA synchronous", -1)
+	if err != nil {
+		return err
+	}
+	if string(mode) != "wal" || sync != 2 {
+		return fmt.Errorf("SQLite would not be durable here (journal_mode %s, synchronous %d; wal and 2 are needed): use a local file system", mode, sync)
+	}
+	return nil
+}
+
+// migrate makes the tables, or brings older ones to this version, in one
+// transaction that reads the version again under the lock.
+func (s *sqliteJournal) migrate() error {
+	c := s.q.conn
+	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return plain(err)
+	}
+	err := s.migrateLocked(c)
+	if err == nil {
+		if _, err = c.exec("COMMIT"); err == nil {
+			return s.tighten()
+		}
+	}
+	if !c.raw.AutoCommit() {
+		_, undo := c.exec("ROLLBACK")
+		err = errors.Join(err, undo)
+	}
+	return plain(err)
+}
+
+func (s *sqliteJournal) migrateLocked(c *conn) error {
+	version, err := c.integer("PRAGMA user_version", 0)
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		id := make([]byte, 16)
+		if _, err := rand.Read(id); err != nil {
+			return err
+		}
+		text := hex.EncodeToString(id)
+		if err := s.locks.mayAdopt(); err != nil {
+			return err
+		}
+		for _, statement := range []string{
+			schema,
+			fmt.Sprintf("PRAGMA application_id = %d", applicationID),
+			fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
+		} {
+			if _, err := c.raw.Exec(statement, nil); err != nil {
+				return err
+			}
+		}
+		_, err := c.exec(insertValue, valueID, []byte(text))
+		return err
+	}
+	return nil
+}
+
+// tighten ties the lock file to the journal, and keeps both from other users.
+func (s *sqliteJournal) tighten() error {
+	id, err := s.q.conn.blob(selectValue, valueID)
+	if err != nil {
+		return plain(err)
+	}
+	if err := s.locks.tie(string(id), func() (bool, error) {
+		open, err := s.openIDs(s.q.conn, 0, 1)
+		return len(open) > 0, err
+	}); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(s.path + suffix)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(s.path+suffix, 0o600)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// createFile makes an empty file that only its owner can read, durably.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// reader borrows a connection that reads.
+func (s *sqliteJournal) read(use func(c *conn) error) error {
+	var c *conn
+	select {
+	case c = <-s.readers:
+	default:
+		var err error
+		if c, err = openConn(s.dsn(connection + "&_query_only=1")); err != nil {
+			return plain(err)
+		}
+		if err := readBack(c); err != nil {
+			return errors.Join(plain(err), c.close())
+		}
+	}
+	err := use(c)
+	select {
+	case s.readers <- c:
+		return plain(err)
+	default:
+		return plain(errors.Join(err, c.close()))
+	}
+}
+
+// Close writes what is still to be counted, closes every connection and drops the
+// lock last.
+func (s *sqliteJournal) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.stop)
+	s.work.Wait()
+	err := s.saveCounts(context.Background())
+	return errors.Join(err, s.closeFiles())
+}
+
+func (s *sqliteJournal) closeFiles() error {
+	var errs []error
+	for {
+		select {
+		case c := <-s.readers:
+			errs = append(errs, c.close())
+			continue
+		default:
+		}
+		break
+	}
+	if s.q != nil {
+		errs = append(errs, s.q.conn.close())
+	}
+	if s.locks != nil {
+		errs = append(errs, s.locks.close())
+	}
+	return errors.Join(errs...)
+}
+
+// same tells whether the journal at the path is still the one that is open. A
+// writer whose file was unlinked would go on succeeding, for nobody.
+func (s *sqliteJournal) same() error {
+	info, err := os.Stat(s.path)
+	if err == nil && os.SameFile(info, s.file) {
+		return s.locks.same()
+	}
+	if err == nil {
+		err = errors.New("another file is in its place")
+	}
+	return fmt.Errorf("the journal %s is gone from under this process: %w; put the file back where it was, close the client and open it again", s.path, err)
+}
+
+const (
+	insertValue = `INSERT INTO vals (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+	selectValue = `SELECT value FROM vals WHERE name = ?`
+	valueID     = "id"
+	valueFloor  = "floor"
+)
+
+// Value implements Journal.
+func (s *sqliteJournal) Value(ctx context.Context, name string, update func([]byte) ([]byte, error)) ([]byte, error) {
+	var value []byte
+	if update == nil {
+		err := s.read(func(c *conn) (err error) {
+			value, err = c.blob(selectValue, "user "+name)
+			return err
+		})
+		return value, err
+	}
+	err := s.q.commit(ctx, func(c *conn) error {
+		old, err := c.blob(selectValue, "user "+name)
+		if err != nil {
+			return err
+		}
+		if value, err = update(old); err != nil || strings.Compare(string(old), string(value)) == 0 {
+			return err
+		}
+		return c.change(insertValue, "user "+name, value)
+	})
+	return value, err
+}

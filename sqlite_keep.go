@@ -1,0 +1,276 @@
+package idem
+
+import (
+	"context"
+	"time"
+)
+
+// countKey is one durable counter.
+type countKey struct{ operation, reason string }
+
+const (
+	addCount     = `INSERT INTO counters (operation, reason, count, cost) VALUES (?, ?, ?, ?) ON CONFLICT (operation, reason) DO UPDATE SET count = count + excluded.count, cost = cost + excluded.cost`
+	selectCounts = `SELECT operation, reason, count, cost FROM counters`
+	countByName  = `SELECT k.operation, count(*) FROM kinds k JOIN intents i ON i.kind = k.id GROUP BY k.operation`
+	flushEvery   = time.Second
+)
+
+// Count implements Journal: counts wait in memory, at most a second, for a
+// transaction that is written anyway.
+func (s *sqliteJournal) Count(_ context.Context, counts []Counter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range counts {
+		s.addLocked(n)
+	}
+	return nil
+}
+
+func (s *sqliteJournal) addLocked(n Counter) {
+	k := countKey{n.Operation, n.Reason}
+	sum := s.counts[k]
+	sum.Operation, sum.Reason = n.Operation, n.Reason
+	sum.Count += n.Count
+	sum.Cost += n.Cost
+	s.counts[k] = sum
+}
+
+// takeCounts gives what waits to the transaction at hand.
+func (s *sqliteJournal) takeCounts(c *conn) error {
+	s.mu.Lock()
+	waiting := s.counts
+	if len(waiting) > 0 {
+		s.counts, s.taken = map[countKey]Counter{}, waiting
+	}
+	s.mu.Unlock()
+	for _, n := range waiting {
+		if err := c.change(addCount, n.Operation, n.Reason, n.Count, n.Cost); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countsDone forgets what was given to a transaction, or takes it back where that
+// was not committed.
+func (s *sqliteJournal) countsDone(committed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !committed {
+		for _, n := range s.taken {
+			s.addLocked(n)
+		}
+	}
+	s.taken = nil
+}
+
+func (s *sqliteJournal) saveCounts(ctx context.Context) error {
+	s.mu.Lock()
+	waiting := len(s.counts)
+	s.mu.Unlock()
+	if waiting == 0 {
+		return nil
+	}
+	return s.q.commit(ctx, func(c *conn) error {
+		c.changed = true // so that what waits rides along
+		return nil
+	})
+}
+
+// flushCounts writes what has waited for a transaction in vain.
+func (s *sqliteJournal) flushCounts() {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			s.saveCounts(context.Background()) // what fails waits on, and Close says so
+		}
+	}
+}
+
+// Stats implements Journal.
+func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
+	if err := s.saveCounts(ctx); err != nil {
+		return Stats{}, err
+	}
+	stats := Stats{ByReason: map[string]int64{}, Operations: map[string]Stats{}}
+	one := func(name string) Stats {
+		op, ok := stats.Operations[name]
+		if !ok {
+			op = Stats{ByReason: map[string]int64{}}
+		}
+		return op
+	}
+	err := s.read(func(c *conn) error {
+		err := c.query(countByName, func(row []value) error {
+			name := string(bytesOf(row[0]))
+			op := one(name)
+			op.Intents = intOf(row[1])
+			stats.Operations[name] = op
+			stats.Intents += op.Intents
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return c.query(selectCounts, func(row []value) error {
+			name, reason := string(bytesOf(row[0])), string(bytesOf(row[1]))
+			op := one(name)
+			op.add(reason, intOf(row[2]), intOf(row[3]))
+			stats.Operations[name] = op
+			stats.add(reason, intOf(row[2]), intOf(row[3]))
+			return nil
+		})
+	})
+	if err != nil {
+		return Stats{}, err
+	}
+	for cursor := ""; ; {
+		page, next, err := s.Page(ctx, Filter{States: []State{Pending, InDoubt}}, cursor, 256)
+		if err != nil {
+			return Stats{}, err
+		}
+		for _, r := range page {
+			op := one(r.Operation.Name)
+			op.open(r)
+			stats.Operations[r.Operation.Name] = op
+			stats.open(r)
+		}
+		if cursor = next; cursor == "" {
+			return stats, nil
+		}
+	}
+}
+
+// add counts a reason. Dropped intents are counted with those that are there.
+func (st *Stats) add(reason string, n, cost int64) {
+	switch reason {
+	case reasonPruned:
+		st.Intents += n
+		return
+	case reasonReplayed, reasonCoalesced, reasonServerReplayed, reasonReemitted:
+		st.DuplicatesPrevented += n
+		st.CostPrevented += cost
+	}
+	st.ByReason[reason] += n
+}
+
+func (st *Stats) open(r *Record) {
+	if r.Standing().State == InDoubt {
+		st.InDoubt++
+	} else {
+		st.Pending++
+	}
+	if st.Oldest.IsZero() || r.Begun.Before(st.Oldest) {
+		st.Oldest = r.Begun
+	}
+}
+
+const (
+	reasonPruned = "pruned" // an identity that was dropped; counted so that Intents does not shrink
+
+	pruneStep    = 128 // intents a transaction: a Begin waits for one step at most
+	selectToShed = `SELECT i.id, i.begun,
+			(SELECT max(o.at) FROM outcomes o WHERE o.id BETWEEN i.id * 4096 AND i.id * 4096 + 4095),
+			(SELECT max(o.version) FROM outcomes o WHERE o.id BETWEEN i.id * 4096 AND i.id * 4096 + 4095),
+			(SELECT max(c.version) FROM changes c WHERE c.intent = i.id), i.forgotten
+		FROM intents i WHERE i.id > ? ORDER BY i.id LIMIT ?`
+	forgetIntent  = `UPDATE intents SET head = NULL, payload = NULL, forgotten = ? WHERE id = ?`
+	forgetOutcome = `UPDATE outcomes SET status = NULL, head = NULL, body = NULL, note = NULL WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
+	dropIntent    = `DELETE FROM intents WHERE id = ?`
+	dropOutcomes  = `DELETE FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
+	dropChanges   = `DELETE FROM changes WHERE intent = ?`
+	dropNotes     = `DELETE FROM notes WHERE intent = ?`
+	selectName    = `SELECT k.operation FROM intents i JOIN kinds k ON k.id = i.kind WHERE i.id = ?`
+)
+
+// shedding is one intent that pruning looks at.
+type shedding struct {
+	id, begun, settled int64 // settled 0: it is open
+	forgotten          bool
+}
+
+// Prune implements Journal. The outcomes go first; identities, only from the
+// oldest on, since what is open may stand before them. The newest row stays, so
+// that no id is ever given twice.
+func (s *sqliteJournal) Prune(ctx context.Context, outcomes, identities time.Time) (int, error) {
+	total := 0
+	for after := int64(0); ; {
+		n, last, err := s.shed(ctx, after, outcomes.UnixNano(), identities.UnixNano())
+		total += n
+		if err != nil || last == 0 {
+			return total, err
+		}
+		after = last
+	}
+}
+
+// shed prunes a few intents behind after in one transaction, and returns the
+// last id it looked at; 0: there is nothing further.
+func (s *sqliteJournal) shed(ctx context.Context, after, outcomes, identities int64) (done int, last int64, err error) {
+	err = s.q.commit(ctx, func(c *conn) error {
+		done, last = 0, 0
+		newest, err := c.integer(selectLast, 0)
+		if err != nil {
+			return err
+		}
+		batch, err := toShed(c, after)
+		if err != nil {
+			return err
+		}
+		for _, x := range batch {
+			if x.begun >= outcomes {
+				last = 0
+				return nil // what follows was begun, and so settled, later
+			}
+			last = x.id
+			switch {
+			case x.settled == 0 || x.settled >= outcomes:
+				continue
+			case x.settled < identities && x.id != newest:
+				err = s.drop(c, x.id)
+			case x.forgotten:
+				continue
+			default:
+				if err = c.change(forgetIntent, x.settled, x.id); err == nil {
+					err = c.change(forgetOutcome, x.id)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			done++
+		}
+		return nil
+	})
+	return done, last, err
+}
+
+func toShed(c *conn, after int64) (batch []shedding, err error) {
+	err = c.query(selectToShed, func(row []value) error {
+		x := shedding{id: intOf(row[0]), begun: intOf(row[1]), forgotten: row[5] != nil}
+		if row[3] != nil && intOf(row[3]) > intOf(row[4]) { // the newest row is an outcome
+			x.settled = intOf(row[2])
+		}
+		batch = append(batch, x)
+		return nil
+	}, after, int64(pruneStep))
+	return batch, err
+}
+
+// drop takes everything of a settled intent away, and counts it.
+func (s *sqliteJournal) drop(c *conn, id int64) error {
+	name, err := c.blob(selectName, id)
+	if err != nil {
+		return err
+	}
+	for _, statement := range []string{dropIntent, dropOutcomes, dropChanges, dropNotes} {
+		if err := c.change(statement, id); err != nil {
+			return err
+		}
+	}
+	return c.change(addCount, string(name), reasonPruned, int64(1), int64(0))
+}

@@ -1,0 +1,290 @@
+package idem
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	selectIntent = `SELECT key, kind, scope, name, repeat, cost, previous, fingerprint, rules, begun, owner,
+		head, payload, forgotten, checksum FROM intents WHERE id = ?`
+	selectKindByID = `SELECT operation, terms FROM kinds WHERE id = ?`
+	selectChanges  = `SELECT version, kind, owner, standing, at, reason, note, tries, checksum
+		FROM changes WHERE intent = ? ORDER BY version`
+	selectOutcomes = `SELECT version, kind, standing, at, reason, note, tries, status, head, body, checksum
+		FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 ORDER BY id`
+	selectNotes = `SELECT at, reason, text FROM notes WHERE intent = ? ORDER BY id`
+)
+
+// load reads a whole record.
+func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
+	r := &Record{}
+	var kind, owner, sum int64
+	found := false
+	err := c.query(selectIntent, func(row []value) error {
+		found = true
+		r.Key = string(bytesOf(row[0]))
+		kind = intOf(row[1])
+		r.Operation = Operation{
+			Scope: string(bytesOf(row[2])), ID: string(bytesOf(row[3])), Repeat: int(intOf(row[4])), Cost: intOf(row[5]),
+		}
+		r.Previous = string(bytesOf(row[6]))
+		copy(r.Fingerprint[:], bytesOf(row[7]))
+		r.Rules, r.Begun, owner = int(intOf(row[8])), unixTime(intOf(row[9])), intOf(row[10])
+		r.Head, r.Payload = bytesOf(row[11]), bytesOf(row[12])
+		r.Forgotten, sum = unixTime(intOf(row[13])), intOf(row[14])
+		return nil
+	}, id)
+	if err != nil || !found {
+		return nil, err
+	}
+	if r.Forgotten.IsZero() && sum != intentSum(r) {
+		return nil, damaged(r.Key, "its beginning")
+	}
+	shared, err := s.kindOf(c, kind)
+	if err != nil {
+		return nil, err
+	}
+	r.Operation.Name, r.Terms = shared.operation, shared.terms
+	if owner, err = s.loadChanges(c, id, r, owner); err != nil {
+		return nil, err
+	}
+	if r.Owner, err = s.ownership(c, owner); err != nil {
+		return nil, err
+	}
+	err = c.query(selectNotes, func(row []value) error {
+		r.Notes = append(r.Notes, Note{Key: r.Key, At: unixTime(intOf(row[0])), Reason: string(bytesOf(row[1])), Text: string(bytesOf(row[2]))})
+		return nil
+	}, id)
+	return r, err
+}
+
+// loadChanges reads what became of an intent, and returns its owner by its newest
+// row.
+func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (int64, error) {
+	newest := 0
+	add := func(version, kind, holder, at value, st, reason, note, tries []byte) (*Change, error) {
+		standing, err := decodeStanding(st)
+		if err != nil {
+			return nil, damaged(r.Key, err.Error())
+		}
+		t, err := decodeTries(tries)
+		if err != nil {
+			return nil, damaged(r.Key, err.Error())
+		}
+		r.Changes = append(r.Changes, Change{
+			Key: r.Key, Kind: ChangeKind(intOf(kind)), Standing: standing, At: unixTime(intOf(at)),
+			Reason: string(reason), Note: string(note), Tries: t,
+		})
+		if v := int(intOf(version)); v > newest {
+			newest, owner = v, intOf(holder)
+		}
+		return &r.Changes[len(r.Changes)-1], nil
+	}
+	err := c.query(selectChanges, func(row []value) error {
+		st, reason, note, tries := bytesOf(row[3]), bytesOf(row[5]), bytesOf(row[6]), bytesOf(row[7])
+		if intOf(row[8]) != checksum(st, reason, note, tries) {
+			return damaged(r.Key, "a change")
+		}
+		_, err := add(row[0], row[1], row[2], row[4], st, reason, note, tries)
+		return err
+	}, id)
+	if err != nil {
+		return 0, err
+	}
+	err = c.query(selectOutcomes, func(row []value) error {
+		st, reason, note, tries := bytesOf(row[2]), bytesOf(row[4]), bytesOf(row[5]), bytesOf(row[6])
+		head, body := bytesOf(row[8]), bytesOf(row[9])
+		if r.Forgotten.IsZero() && intOf(row[10]) != checksum(st, reason, note, tries, head, body) {
+			return damaged(r.Key, "its outcome")
+		}
+		change, err := add(row[0], row[1], int64(0), row[3], st, reason, note, tries)
+		if err == nil && row[7] != nil && r.Forgotten.IsZero() {
+			change.Reply, err = decodeReplyRow(intOf(row[7]), head, body)
+		}
+		return err
+	}, id)
+	slices.SortFunc(r.Changes, func(a, b Change) int { return a.Version - b.Version })
+	return owner, err
+}
+
+func damaged(key, what string) error {
+	return fmt.Errorf("the journal's row of key %s is damaged (%s does not fit its checksum): the disk changed it; look at the far side what became of it, and restore the file", key, what)
+}
+
+func (s *sqliteJournal) kindOf(c *conn, id int64) (kindKey, error) {
+	s.mu.Lock()
+	k, ok := s.names[id]
+	s.mu.Unlock()
+	if ok {
+		return k, nil
+	}
+	err := c.query(selectKindByID, func(row []value) error {
+		k.operation = string(bytesOf(row[0]))
+		return json.Unmarshal(bytesOf(row[1]), &k.terms)
+	}, id)
+	return k, err
+}
+
+// Get implements Journal.
+func (s *sqliteJournal) Get(_ context.Context, key string) (r *Record, err error) {
+	err = s.read(func(c *conn) error {
+		id, err := s.find(c, key)
+		if err != nil || id == 0 {
+			return err
+		}
+		r, err = s.load(c, id)
+		return err
+	})
+	return r, err
+}
+
+const (
+	selectOpen = `SELECT id FROM (
+		SELECT id / 4096 AS id FROM parked WHERE id > ?1 * 4096 + 4095
+		UNION SELECT i.id FROM intents i WHERE i.id >= ?2 AND i.id > ?1
+			AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = i.id * 4096)
+		) ORDER BY id LIMIT ?3`
+	selectFailed = `SELECT DISTINCT id / 4096 FROM outcomes INDEXED BY outcomes_failed
+		WHERE state = 2 AND id > ? * 4096 + 4095 ORDER BY id LIMIT ?`
+	selectByKind = `SELECT id FROM intents WHERE kind IN (SELECT id FROM kinds WHERE operation = ?) AND id > ? ORDER BY id LIMIT ?`
+	selectAll    = `SELECT id FROM intents WHERE id > ? ORDER BY id LIMIT ?`
+	selectBegun  = `SELECT id, begun FROM intents WHERE id >= ? ORDER BY id LIMIT 1`
+	selectLast   = `SELECT max(id) FROM intents`
+)
+
+// pageBytes bounds the payloads and outcomes of one page.
+const pageBytes = 8 << 20
+
+// Page implements Journal. The cursor is the last id that was looked at.
+func (s *sqliteJournal) Page(ctx context.Context, f Filter, after string, limit int) (page []*Record, next string, err error) {
+	last := int64(0)
+	if after != "" {
+		if last, err = strconv.ParseInt(after, 10, 64); err != nil {
+			return nil, "", fmt.Errorf("the cursor %q is not one of this journal's", after)
+		}
+	}
+	err = s.read(func(c *conn) error {
+		if after == "" && !f.Since.IsZero() {
+			if last, err = s.before(c, f.Since); err != nil {
+				return err
+			}
+		}
+		size := 0
+		for len(page) < limit && size < pageBytes {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			ids, err := s.candidates(c, f, last, limit)
+			if err != nil {
+				return err
+			}
+			if len(ids) == 0 {
+				next = ""
+				return nil
+			}
+			for _, id := range ids {
+				r, err := s.load(c, id)
+				if err != nil {
+					return err
+				}
+				last = id
+				if r != nil && f.selects(r) {
+					page = append(page, r)
+					size += len(r.Payload) + len(r.Head)
+					if reply := r.reply(); reply != nil {
+						size += len(reply.Body)
+					}
+				}
+				if len(page) == limit || size >= pageBytes {
+					break
+				}
+			}
+			next = strconv.FormatInt(last, 10)
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+// candidates are the next ids that may be selected, by the narrowest index.
+func (s *sqliteJournal) candidates(c *conn, f Filter, after int64, limit int) ([]int64, error) {
+	open, failed := len(f.States) > 0, len(f.States) > 0
+	for _, state := range f.States {
+		open = open && (state == Pending || state == InDoubt)
+		failed = failed && state == Failed
+	}
+	switch {
+	case open:
+		return s.openIDs(c, after, limit)
+	case failed:
+		return ids(c, selectFailed, after, int64(limit))
+	case f.Operation != "":
+		return ids(c, selectByKind, f.Operation, after, int64(limit))
+	}
+	return ids(c, selectAll, after, int64(limit))
+}
+
+// openIDs are the next ids of open intents, and perhaps a few that were settled
+// since they were parked.
+func (s *sqliteJournal) openIDs(c *conn, after int64, limit int) ([]int64, error) {
+	floor, err := s.floor(c)
+	if err != nil {
+		return nil, err
+	}
+	return ids(c, selectOpen, after, floor, int64(limit))
+}
+
+func ids(c *conn, query string, args ...value) (found []int64, err error) {
+	err = c.query(query, func(row []value) error {
+		found = append(found, intOf(row[0]))
+		return nil
+	}, args...)
+	return found, err
+}
+
+// before is an id before all that were begun at since or later. Journal time goes
+// with the ids, but for what several processes wrote at about the same moment.
+func (s *sqliteJournal) before(c *conn, since time.Time) (int64, error) {
+	const slack = time.Minute
+	high, err := c.integer(selectLast, 0)
+	if err != nil {
+		return 0, err
+	}
+	low := int64(0)
+	wanted := since.Add(-slack).UnixNano()
+	for low < high {
+		middle := low + (high-low)/2 + 1
+		begun := int64(0)
+		if begun, err = c.begunAt(middle); err != nil {
+			return 0, err
+		}
+		if begun != 0 && begun < wanted {
+			low = middle
+		} else {
+			high = middle - 1
+		}
+	}
+	return low, nil
+}
+
+func (c *conn) begunAt(id int64) (begun int64, err error) {
+	err = c.query(selectBegun, func(row []value) error {
+		begun = intOf(row[1])
+		return nil
+	}, id)
+	return begun, err
+}
+
+// selects tells whether a record is one of those a filter asks for.
+func (f Filter) selects(r *Record) bool {
+	return (len(f.States) == 0 || slices.Contains(f.States, r.Standing().State)) &&
+		(f.Scope == "" || f.Scope == r.Operation.Scope) &&
+		(f.Operation == "" || f.Operation == r.Operation.Name) &&
+		(f.ID == "" || f.ID == r.Operation.ID) &&
+		(f.Since.IsZero() || !r.Begun.Before(f.Since))
+}

@@ -1,0 +1,357 @@
+package idem
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"hash/crc32"
+	"strconv"
+	"time"
+)
+
+// kindKey is what many intents share.
+type kindKey struct {
+	operation string
+	terms     Terms
+}
+
+// generations is how many final outcomes one intent can have: it is opened again
+// only after one that proves that nothing happened.
+const generations = 4096
+
+const (
+	selectNewest = `SELECT i.id, i.key FROM intents i JOIN kinds k ON k.id = i.kind
+		WHERE i.identity = ? AND i.name = ? AND i.scope = ? AND i.repeat = ? AND k.operation = ?
+		ORDER BY i.id DESC LIMIT 1`
+	insertIntent = `INSERT INTO intents (identity, keyhash, key, kind, scope, name, repeat, cost, previous,
+		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+	selectKind = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
+	insertKind = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
+	selectKey  = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
+)
+
+// Begin implements Journal.
+func (s *sqliteJournal) Begin(ctx context.Context, r *Record) (*Record, error) {
+	if err := s.own(ctx); err != nil {
+		return nil, err
+	}
+	var standing *Record
+	var id, kind int64
+	shared := kindKey{r.Operation.Name, r.Terms}
+	err := s.q.commit(ctx, func(c *conn) (err error) {
+		standing, id = nil, 0
+		if r.Operation.ID != "" {
+			newest, key, err := s.newest(c, r.Operation)
+			if err != nil {
+				return err
+			}
+			if newest != 0 && key != r.Previous {
+				standing, err = s.load(c, newest)
+				return err
+			}
+		}
+		if kind, err = s.kind(c, shared); err != nil {
+			return err
+		}
+		id, err = s.insert(c, r, kind)
+		return err
+	})
+	if err != nil || standing != nil {
+		return standing, err
+	}
+	s.mu.Lock()
+	s.owned[r.Key] = id
+	s.kinds[shared], s.names[kind] = kind, shared
+	s.mu.Unlock()
+	return nil, nil
+}
+
+// newest is the id and key of the newest link of an identity; 0: there is none.
+func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, err error) {
+	err = c.query(selectNewest, func(row []value) error {
+		id, key = intOf(row[0]), string(bytesOf(row[1]))
+		return nil
+	}, identityHash(op), op.ID, op.Scope, int64(op.Repeat), op.Name)
+	return id, key, err
+}
+
+// kind is the id of what many intents share. It is remembered only once it is
+// committed.
+func (s *sqliteJournal) kind(c *conn, k kindKey) (int64, error) {
+	s.mu.Lock()
+	id := s.kinds[k]
+	s.mu.Unlock()
+	if id != 0 {
+		return id, nil
+	}
+	terms, err := json.Marshal(k.terms)
+	if err != nil {
+		return 0, err
+	}
+	if id, err = c.integer(selectKind, 0, k.operation, string(terms)); id != 0 || err != nil {
+		return id, err
+	}
+	if err := c.change(insertKind, k.operation, string(terms)); err != nil {
+		return 0, err
+	}
+	return c.integer(selectKind, 0, k.operation, string(terms))
+}
+
+func (s *sqliteJournal) insert(c *conn, r *Record, kind int64) (int64, error) {
+	var identity value
+	if r.Operation.ID != "" {
+		identity = identityHash(r.Operation)
+	}
+	c.changed = true
+	result, err := c.exec(insertIntent, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
+		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
+		s.me(), r.Head, r.Payload, intentSum(r))
+	if err != nil {
+		return 0, err
+	}
+	id, err := result.LastInsertId()
+	if err == nil && id%sweepEvery == 0 {
+		err = s.sweep(c, id)
+	}
+	return id, err
+}
+
+// identityHash says where to look for an identity. The row says whether it is there.
+func identityHash(op Operation) int64 {
+	var space [256]byte
+	b := space[:0]
+	for _, part := range [...]string{op.Scope, op.Name, op.ID} {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	sum := sha256.Sum256(b)
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+func keyHash(key string) int64 {
+	var space [64]byte
+	sum := sha256.Sum256(append(space[:0], key...))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+const (
+	selectTop = `SELECT max(v) FROM (SELECT max(version) AS v FROM changes WHERE intent = ?1
+		UNION ALL SELECT max(version) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095)`
+	selectTopOwner = `SELECT owner FROM changes WHERE intent = ? AND version = ?`
+	selectBegunBy  = `SELECT owner FROM intents WHERE id = ?`
+	countOutcomes  = `SELECT count(*) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
+	insertChange   = `INSERT INTO changes (intent, version, kind, owner, standing, at, reason, note, tries, checksum)
+		VALUES (?,?,?,?,?,?,?,?,?,?)`
+	insertOutcome = `INSERT INTO outcomes (id, version, kind, state, standing, at, reason, note, tries, status, head, body, checksum)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`
+	insertParked = `INSERT OR IGNORE INTO parked (id) VALUES (?)`
+)
+
+// Change implements Journal.
+func (s *sqliteJournal) Change(ctx context.Context, change *Change) (standing *Record, ok bool, err error) {
+	if err := s.own(ctx); err != nil {
+		return nil, false, err
+	}
+	var id int64
+	err = s.q.commit(ctx, func(c *conn) (err error) {
+		standing, ok = nil, false
+		if id, err = s.find(c, change.Key); id == 0 || err != nil {
+			return err
+		}
+		if ok, err = s.append(c, id, change); ok || err != nil {
+			return err
+		}
+		standing, err = s.load(c, id)
+		return err
+	})
+	if err != nil || !ok {
+		return standing, false, err
+	}
+	s.mu.Lock()
+	if change.Kind == Claimed || change.Kind == Marked {
+		s.owned[change.Key] = id
+	} else {
+		delete(s.owned, change.Key)
+	}
+	s.mu.Unlock()
+	return nil, true, nil
+}
+
+func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
+	s.mu.Lock()
+	id := s.owned[key]
+	s.mu.Unlock()
+	if id != 0 {
+		return id, nil
+	}
+	return c.integer(selectKey, 0, keyHash(key), key)
+}
+
+// append adds a change if nothing stands in its way: a newer version, another
+// living owner, or a final outcome.
+func (s *sqliteJournal) append(c *conn, id int64, change *Change) (bool, error) {
+	top, err := c.integer(selectTop, 0, id)
+	if err != nil {
+		return false, err
+	}
+	version := int64(change.Version)
+	final := change.State == Succeeded || change.State == Failed
+	if version != top+1 {
+		// Only a proven success may come late, and only where nothing is settled.
+		if change.Kind != Settled || change.State != Succeeded || version > top {
+			return false, nil
+		}
+		version = top + 1
+	}
+	owner, settled, err := s.topOwner(c, id, top)
+	if err != nil {
+		return false, err
+	}
+	if settled && change.Kind != Claimed {
+		return false, nil
+	}
+	if owner == OwnedAlive && (change.Kind != Settled || change.State != Succeeded) {
+		return false, nil
+	}
+	generation, err := s.generation(c, id, top)
+	if err != nil {
+		return false, err
+	}
+	if final {
+		return true, s.insertOutcome(c, id*generations+generation, version, change)
+	}
+	holder := int64(0)
+	if change.Kind == Claimed || change.Kind == Marked {
+		holder = s.me()
+	}
+	if settled { // opened again: recovery would not look for it among the settled
+		if err := c.change(insertParked, id*generations+generation); err != nil {
+			return false, err
+		}
+	}
+	st := encodeStanding(change.Standing, version)
+	tries := encodeTries(change.Tries)
+	return true, c.change(insertChange, id, version, int64(change.Kind), holder, st, change.At.UnixNano(),
+		change.Reason, change.Note, tries, checksum(st, []byte(change.Reason), []byte(change.Note), tries))
+}
+
+// topOwner is who owns the intent by its newest row, and whether that settled it.
+func (s *sqliteJournal) topOwner(c *conn, id, top int64) (Ownership, bool, error) {
+	var owner int64
+	var err error
+	if top == 0 {
+		owner, err = c.integer(selectBegunBy, 0, id)
+	} else {
+		owner, err = c.integer(selectTopOwner, -1, id, top)
+	}
+	if err != nil || owner < 0 {
+		return Unowned, owner < 0, err // no such change: the newest row is an outcome
+	}
+	who, err := s.ownership(c, owner)
+	return who, false, err
+}
+
+// generation counts the final outcomes there are.
+func (s *sqliteJournal) generation(c *conn, id, top int64) (int64, error) {
+	if top == 0 {
+		return 0, nil
+	}
+	return c.integer(countOutcomes, 0, id)
+}
+
+func (s *sqliteJournal) insertOutcome(c *conn, id, version int64, change *Change) error {
+	st := encodeStanding(change.Standing, version)
+	tries := encodeTries(change.Tries)
+	var status value
+	var head, body []byte
+	if r := change.Reply; r != nil {
+		status, head, body = int64(r.Status), encodeReplyHead(r), r.Body
+		if body == nil {
+			body = []byte{}
+		}
+	}
+	return c.change(insertOutcome, id, version, int64(change.Kind), int64(change.State), st, change.At.UnixNano(),
+		change.Reason, change.Note, tries, status, head, body,
+		checksum(st, []byte(change.Reason), []byte(change.Note), tries, head, body))
+}
+
+const (
+	sweepEvery = 1024
+	sweepLag   = 512 // the newest intents are mostly still under way
+	parkOpen   = `INSERT OR IGNORE INTO parked (id) SELECT i.id * 4096 FROM intents i WHERE i.id >= ? AND i.id < ?
+		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = i.id * 4096)`
+	unpark = `DELETE FROM parked WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.id = parked.id)`
+)
+
+// sweep raises the floor, below which recovery looks only at what is parked. It is
+// part of a Begin's transaction now and then, and reads a thousand ids.
+func (s *sqliteJournal) sweep(c *conn, newest int64) error {
+	floor, err := s.floor(c)
+	if err != nil {
+		return err
+	}
+	// After a long time without a sweep, catch up in steps.
+	upTo := min(newest-sweepLag, floor+8*sweepEvery)
+	if upTo <= floor {
+		return nil
+	}
+	if err := c.change(parkOpen, floor, upTo); err != nil {
+		return err
+	}
+	if err := c.change(unpark); err != nil {
+		return err
+	}
+	return c.change(insertValue, valueFloor, []byte(strconv.FormatInt(upTo, 10)))
+}
+
+func (s *sqliteJournal) floor(c *conn) (int64, error) {
+	text, err := c.blob(selectValue, valueFloor)
+	if err != nil || text == nil {
+		return 1, err
+	}
+	return strconv.ParseInt(string(text), 10, 64)
+}
+
+const insertNote = `INSERT INTO notes (intent, at, reason, text) VALUES (?, ?, ?, ?)`
+
+// Log implements Journal.
+func (s *sqliteJournal) Log(ctx context.Context, n Note) error {
+	return s.q.commit(ctx, func(c *conn) error {
+		id, err := s.find(c, n.Key)
+		if err != nil || id == 0 {
+			return err
+		}
+		return c.change(insertNote, id, n.At.UnixNano(), n.Reason, n.Text)
+	})
+}
+
+// checksum notices a row that changed on the disk: SQLite does not.
+func checksum(parts ...[]byte) int64 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	sum := uint32(0)
+	for _, part := range parts {
+		sum = crc32.Update(sum, table, part)
+		sum = crc32.Update(sum, table, []byte{byte(len(part))})
+	}
+	return int64(sum)
+}
+
+func intentSum(r *Record) int64 {
+	var space [256]byte
+	b := append(space[:0], r.Key...)
+	for _, part := range [...]string{r.Operation.Scope, r.Operation.ID, r.Previous} {
+		b = append(append(b, 0), part...)
+	}
+	for _, n := range [...]int64{int64(r.Operation.Repeat), r.Operation.Cost, r.Begun.UnixNano(), int64(r.Rules)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return checksum(b, r.Fingerprint[:], r.Head, r.Payload)
+}
+
+func unixTime(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
