@@ -20,7 +20,8 @@
 //   - 2xx is done, and is never sent again. A decline that comes inside a 2xx (a
 //     card refused by its bank, say) is the outcome of the intent, and is handed
 //     out again to whoever asks: trying another card is another intent.
-//   - 4xx is refused, 429 and 425 for a passing reason; 5xx is unknown.
+//   - 4xx is refused, 401, 403, 425 and 429 for a passing reason; 407, 408, 412, 423,
+//     424 and 5xx are unknown.
 //   - 409 alone proves nothing. It means "an attempt is running", "the key is
 //     known with other bytes", "this conflicts with what is there already" or
 //     "you did this yourself a moment ago", and only the code tells which.
