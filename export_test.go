@@ -1,0 +1,82 @@
+package idem
+
+import "time"
+
+// What the tests in package idem_test reach into: the pure functions of life.go,
+// under exported names, and the two things a test cannot wait for.
+
+// WithWall sets what the client takes for the wall clock.
+func WithWall(wall func() time.Time) Option {
+	return func(o *options) error { o.wall = wall; return nil }
+}
+
+// WithIdleRelease sets after how long a Begin that sees no Do is released.
+func WithIdleRelease(d time.Duration) Option {
+	return func(o *options) error { o.idleRelease = d; return nil }
+}
+
+// Finding is what one attempt proved.
+type Finding = finding
+
+// The findings.
+const (
+	FoundNotSent  = foundNotSent
+	FoundUnknown  = foundUnknown
+	FoundDone     = foundDone
+	FoundRefused  = foundRefused
+	FoundNotNow   = foundNotNow
+	FoundLater    = foundLater
+	FoundInFlight = foundInFlight
+	FoundMismatch = foundMismatch
+)
+
+// Move is what to do after an attempt.
+type Move = verdictMove
+
+// The moves.
+const (
+	MoveSettle = moveSettle
+	MoveAgain  = moveAgain
+	MoveStop   = moveStop
+)
+
+// Meeting is what a call does about an intent that is there already.
+type Meeting = meeting
+
+// The meetings.
+const (
+	MeetJoin     = meetJoin
+	MeetRun      = meetRun
+	MeetWait     = meetWait
+	MeetClaim    = meetClaim
+	MeetReplay   = meetReplay
+	MeetMismatch = meetMismatch
+	MeetNewLink  = meetNewLink
+	MeetForgot   = meetForgot
+)
+
+// MaxTakeovers is how many owners may die over an intent before it is parked.
+const MaxTakeovers = maxTakeovers
+
+// After is Standing.after.
+func (st Standing) After(f Finding, stored bool, began time.Time, keepsKeys, more bool) (Standing, Move) {
+	return st.after(evidence{finding: f, stored: stored}, began, keepsKeys, more)
+}
+
+// Claimed is Standing.claimed.
+func (st Standing) Claimed(owner Ownership, t Terms, now time.Time) Standing {
+	return st.claimed(owner, t, now)
+}
+
+// MaySend is Standing.maySend.
+func (st Standing) MaySend(retention, attempt time.Duration, now time.Time) bool {
+	return st.maySend(retention, attempt, now)
+}
+
+// SafeUntil is Standing.safeUntil.
+func (st Standing) SafeUntil(retention, attempt time.Duration) time.Time {
+	return st.safeUntil(retention, attempt)
+}
+
+// Meet is meet.
+func Meet(r *Record, running, same bool) Meeting { return meet(r, running, same) }
