@@ -235,7 +235,8 @@ func startChild(t testing.TB, name string, args any) *process {
 	given, err := json.Marshal(args)
 	require.NoError(t, err)
 	p := &process{t: t, cmd: exec.Command(self), stderr: &strings.Builder{}}
-	p.cmd.Env = append(os.Environ(), childEnv+"="+name, childArgs+"="+string(given))
+	p.cmd.Env = append(os.Environ(), childEnv+"="+name, childArgs+"="+string(given),
+		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0") // with -race a process lingers for a second otherwise
 	p.cmd.Stderr = p.stderr
 	p.in, err = p.cmd.StdinPipe()
 	require.NoError(t, err)
