@@ -43,7 +43,7 @@ type exchange struct {
 
 // send makes one attempt: one write to the wire at most, the whole reply read
 // before it returns, redirects never followed. ctx bounds it.
-func (c *Client) send(ctx context.Context, w *wireRequest, p Policy) (x exchange) {
+func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.RoundTripper) (x exchange) {
 	var seen wire
 	req := w.request()
 	req = req.WithContext(httptrace.WithClientTrace(ctx, seen.trace()))
@@ -59,7 +59,7 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy) (x exchange
 	if err := ctx.Err(); err != nil {
 		return exchange{evidence: evidence{finding: foundNotSent, reason: "time was up before it was sent"}, err: err}
 	}
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := base.RoundTrip(req)
 	if err != nil {
 		err = withoutURL(err)
 		if seen.unsent() {

@@ -89,7 +89,7 @@ func (c *Client) samePayload(recorded, asked *Record, p Policy) bool {
 		return false
 	}
 	again, err := recordedPayload(recorded, p)
-	return err == nil && again.fingerprint() == asked.Fingerprint
+	return err == nil && c.fingerprint(again) == asked.Fingerprint
 }
 
 // recordedPayload is what a record's fingerprint covers, under today's policy.
@@ -103,6 +103,9 @@ func recordedPayload(r *Record, p Policy) (payload, error) {
 	}
 	return h.fingerprinted(r.Payload, p), nil
 }
+
+// fingerprint is what the journal keeps of a payload's identity.
+func (c *Client) fingerprint(p payload) [32]byte { return p.fingerprint() }
 
 // toolPayload is what a tool call's fingerprint covers.
 func toolPayload(name string, input []byte, p Policy) payload {

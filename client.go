@@ -27,6 +27,8 @@ type Client struct {
 	runs    map[string]*run          // by key: what is being executed here
 	idle    map[string]idleClaim     // by key: begun here, and nobody called Do yet
 	unsaved map[string]unsavedChange // by key: what the journal would not take
+	tools   map[string]*toolEntry    // by name
+	overdue map[string]int           // by key: tool functions that outlived their time and still run
 
 	stop    context.CancelFunc // ends waits between attempts
 	stopped context.Context
@@ -198,6 +200,7 @@ func newClient(j Journal, o options) (*Client, error) {
 		transport: o.transport, maxReply: o.maxReply,
 		clock: newClock(o.wall), budget: newBudget(),
 		runs: map[string]*run{}, idle: map[string]idleClaim{}, unsaved: map[string]unsavedChange{},
+		tools: map[string]*toolEntry{}, overdue: map[string]int{},
 	}
 	if c.transport == nil {
 		// Its own, so that Close can close its idle connections and nobody else's.
@@ -263,9 +266,10 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
+	op.ID = payloadID(p.ID, h.header.Get("Content-Type"), body, op.ID)
 	r := &Record{
 		Operation: op, Rules: fingerprintRules, Head: h.encode(), Payload: body,
-		Fingerprint: h.fingerprinted(body, p).fingerprint(),
+		Fingerprint: c.fingerprint(h.fingerprinted(body, p)),
 		Terms:       termsOf(p, false),
 	}
 	in, err := c.begin(ctx, r, p)
@@ -347,30 +351,9 @@ func termsOf(p Policy, tool bool) Terms {
 
 // retentionOf is the stricter of what was promised at Begin and what is now.
 func (c *Client) retentionOf(r *Record) time.Duration {
-	p, _ := c.policies.of(r.Operation.Name)
-	return min(r.Terms.Retention, p.Contract.Retention)
+	return min(r.Terms.Retention, c.policyOf(r).Contract.Retention)
 }
 
 func (c *Client) retryOf(r *Record) Retry {
-	p, _ := c.policies.of(r.Operation.Name)
-	return p.Retry.withDefaults()
-}
-
-type contextKey uint8
-
-const (
-	scopeKey contextKey = iota
-	intentKey
-	operationKey
-)
-
-// WithScope sets the scope of every operation begun under the context that names
-// none of its own.
-func WithScope(ctx context.Context, scope string) context.Context {
-	return context.WithValue(ctx, scopeKey, scope)
-}
-
-func scopeOf(ctx context.Context) string {
-	scope, _ := ctx.Value(scopeKey).(string)
-	return scope
+	return c.policyOf(r).Retry.withDefaults()
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"io"
 	"mime"
@@ -244,4 +245,40 @@ func firstPair(a, b [][2]string) (string, bool) {
 		return b[len(a)][0], true
 	}
 	return "", false
+}
+
+// payloadID is the ID that a payload's own fields make, or otherwise, where none of
+// them is there.
+func payloadID(pointers []string, contentType string, body []byte, otherwise string) string {
+	if len(pointers) == 0 {
+		return otherwise
+	}
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	pairs, isForm := [][2]string(nil), mediaType == "application/x-www-form-urlencoded"
+	if isForm {
+		pairs, _ = formPairs(string(body), nil)
+	}
+	h := sha256.New()
+	found := false
+	for _, pointer := range pointers {
+		frame(h, pointer)
+		if isForm {
+			for _, pair := range pairs {
+				if formNameIs(pair[0], pointer) {
+					frame(h, pair[1])
+					found = true
+				}
+			}
+		} else if v, ok := lookupJSON(body, pointer); ok {
+			if c, ok := canonicalJSON(v, nil); ok {
+				frame(h, string(c))
+				found = true
+			}
+		}
+		frame(h, "")
+	}
+	if !found {
+		return otherwise
+	}
+	return fmt.Sprintf("payload-%x", h.Sum(nil)[:16])
 }

@@ -97,12 +97,15 @@ type Intent struct {
 	mu       sync.Mutex
 	record   *Record
 	replayed bool
+	written  *[32]byte // the fingerprint of the one write that a tool's function made
 }
 
 // liveRequest is the caller's request as far as it is not journaled.
 type liveRequest struct {
 	request *http.Request // only for the replies' Request field
 	secrets secrets
+
+	transport http.RoundTripper // what attempts go through; nil: the client's
 }
 
 func (in *Intent) snapshot() (*Record, bool) {

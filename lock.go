@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,7 +117,7 @@ func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
 func (l *lockFile) id() (string, error) {
 	buf := make([]byte, 64)
 	n, err := l.file.ReadAt(buf, 0)
-	if err != nil && !isEOF(err) {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("the lock file: %w", err)
 	}
 	return strings.TrimSpace(string(buf[:n])), nil

@@ -157,6 +157,12 @@ func (p Policy) validate(operation string) error {
 	return nil
 }
 
+// clone keeps a caller's later changes out.
+func (p Policy) clone() Policy {
+	p.ID, p.Ignore, p.Redact = slices.Clone(p.ID), slices.Clone(p.Ignore), slices.Clone(p.Redact)
+	return p
+}
+
 // policies finds the policy of an operation: by its name, else by the longest
 // prefix, which is a name that ends in "*".
 type policies struct {
@@ -168,13 +174,12 @@ func (ps *policies) add(operation string, p Policy) {
 	if ps.named == nil {
 		ps.named = map[string]Policy{}
 	}
-	p.ID, p.Ignore, p.Redact = slices.Clone(p.ID), slices.Clone(p.Ignore), slices.Clone(p.Redact)
 	prefix, isPrefix := strings.CutSuffix(operation, "*")
 	if _, known := ps.named[operation]; isPrefix && !known {
 		ps.prefixes = append(ps.prefixes, prefix)
 		slices.SortFunc(ps.prefixes, func(a, b string) int { return len(b) - len(a) })
 	}
-	ps.named[operation] = p
+	ps.named[operation] = p.clone()
 }
 
 func (ps *policies) of(operation string) (Policy, bool) {

@@ -87,12 +87,12 @@ func (c *Client) skips(in *Intent) bool {
 	if r.Owner == OwnedAlive || c.running(r.Key) {
 		return true
 	}
-	p, _ := c.policies.of(r.Operation.Name)
+	p := c.policyOf(r)
 	if r.Terms.Version != p.Version || r.Terms.Account != p.Account {
 		return true
 	}
 	if r.Terms.Tool {
-		return !c.registered(r.Operation.Name)
+		return c.tool(r.Operation.Name) == nil
 	}
 	if p.Authorize == nil && c.options.transport == nil {
 		h, err := decodeHead(r.Head)

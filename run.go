@@ -30,7 +30,10 @@ type run struct {
 	last   exchange  // and left this
 	began  int       // attempts of this run
 	halted bool      // stopped between attempts: nobody waits, or the client closes
+	stop   bool      // the last attempt was the last that this run may make
 	fault  error     // why it cannot go on
+
+	panicked any // a tool function's panic, for the caller who started it
 
 	// The result, once done is closed.
 	reply *Reply
@@ -41,6 +44,8 @@ type run struct {
 // drive carries an intent out, or joins whoever does, and returns its outcome.
 func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 	joined := false
+	first, _ := in.snapshot()
+	p := c.policyOf(first)
 	for {
 		rec, _ := in.snapshot()
 		if err := ctx.Err(); err != nil {
@@ -71,7 +76,11 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 				joined = true
 				continue
 			}
-			r = c.start(ctx, in, rec)
+			if c.overdue[rec.Key] > 0 {
+				c.mu.Unlock()
+				return nil, c.inDoubt(rec, errOverdue)
+			}
+			r = c.start(ctx, in, rec, p)
 		}
 		c.mu.Unlock()
 		reply, again, err := c.await(ctx, r, in, joined)
@@ -82,11 +91,10 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 }
 
 // start begins an execution. c.mu is held.
-func (c *Client) start(ctx context.Context, in *Intent, rec *Record) *run {
+func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) *run {
 	idle, fresh := c.idle[rec.Key]
 	delete(c.idle, rec.Key)
 	fresh = fresh && idle.version == rec.Standing().Version
-	p, _ := c.policies.of(rec.Operation.Name)
 	r := &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
 	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -127,6 +135,13 @@ func (c *Client) await(ctx context.Context, r *run, in *Intent, joined bool) (re
 		return nil, false, c.inDoubt(rec, ctx.Err())
 	}
 	in.learn(r.record, r.last.stored)
+	c.mu.Lock()
+	panicked := r.panicked
+	r.panicked = nil // one caller panics on, the others are told that it is in doubt
+	c.mu.Unlock()
+	if panicked != nil {
+		panic(panicked)
+	}
 	if joined && !r.again && r.reply != nil {
 		c.count(r.record.Operation, reasonCoalesced)
 	}
@@ -198,7 +213,7 @@ func outcomeOf(rec *Record) (*Reply, error) {
 	case st.State == Failed && reply == nil:
 		return nil, failure(ErrRefused, nil, "%s did not happen (%s: %s); mend the payload or use another ID", describe(rec), last.Reason, last.Note)
 	case reply == nil:
-		return nil, failure(ErrForgotten, nil, "%s was resolved as succeeded without a result (%s); nothing was sent", describe(rec), last.Note)
+		return nil, failure(ErrForgotten, nil, "%s succeeded, but there is no result to hand out (%s: %s)", describe(rec), last.Reason, last.Note)
 	case reply.truncated():
 		return reply, failure(ErrOutcomeTruncated, nil,
 			"%s succeeded, but its reply has %d bytes, over the limit, and only its length and hash %x are kept; raise the limit with WithMaxReply",
@@ -214,6 +229,9 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 		if done := r.lookAgain(); done {
 			return
 		}
+	}
+	if r.err = c.checkTool(r.record); r.err != nil {
+		return
 	}
 	r.st = r.record.Standing()
 	now := c.clock.now()

@@ -11,6 +11,8 @@ import (
 // errAsked stands in an InDoubtError where no attempt of this call left an error.
 var errAsked = errors.New("an earlier attempt may have had its effect, and it is not safe to send again")
 
+var errOverdue = errors.New("its function outlived its time and still runs here")
+
 // attempts sends until something is settled or nothing more may be sent.
 func (r *run) attempts(ctx context.Context) {
 	c := r.client
@@ -41,15 +43,19 @@ func (r *run) action() (action, error) {
 		return r.toolAction()
 	}
 	var s secrets
-	if r.in.live != nil {
-		s = r.in.live.secrets
+	base := r.client.transport
+	if live := r.in.live; live != nil {
+		s = live.secrets
+		if live.transport != nil {
+			base = live.transport
+		}
 	}
 	w, err := newWireRequest(r.record, s)
 	if err != nil {
 		return action{}, err
 	}
 	return action{host: w.head.url.Host, do: func(ctx context.Context) exchange {
-		return r.client.send(ctx, w, r.policy)
+		return r.client.send(ctx, w, r.policy, base)
 	}}, nil
 }
 
@@ -79,11 +85,11 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	started := time.Now()
 	number := r.st.Attempts + 1
 	base := c.observeStart(context.WithoutCancel(ctx), r.in, number)
-	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, intentKey, r.in), r.retry.AttemptTimeout)
+	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)
 	x := act.do(attemptCtx)
 	cancel()
 	r.before, r.at, r.last = r.st, now, x
-	more := r.began < r.retry.MaxAttempts && ctx.Err() == nil && x.full.Get("Stripe-Should-Retry") != "false"
+	more := r.began < r.retry.MaxAttempts && !r.stop && ctx.Err() == nil && x.full.Get("Stripe-Should-Retry") != "false"
 	move := r.advance(more)
 	if move == moveAgain && !c.budget.take(act.host, x.reason == "timeout") {
 		move = r.advance(false)
@@ -131,7 +137,11 @@ func (r *run) settle(ctx context.Context) {
 	case r.again || r.err != nil:
 		return // fenced off, or the journal failed, in the middle
 	case r.st.State == Succeeded || r.st.State == Failed:
-		r.outcome(Settled, "", r.last.reason)
+		note := ""
+		if r.record.Terms.Tool && r.last.err != nil {
+			note = r.last.err.Error() // the refusal's own words, for whoever asks again
+		}
+		r.outcome(Settled, note, r.last.reason)
 		return
 	case r.fault != nil:
 		r.giveBack(r.fault)
@@ -207,7 +217,7 @@ func (r *run) live(reply *Reply) *Reply {
 // reconcile asks the far side what happened. It tells whether that settled it.
 func (r *run) reconcile(ctx context.Context) bool {
 	r.in.learn(r.record, false)
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, intentKey, r.in), r.retry.AttemptTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, frameKey, r.in), r.retry.AttemptTimeout)
 	defer cancel()
 	answer, err := r.policy.Reconcile(ctx, r.in)
 	if err != nil {

@@ -1,16 +1,268 @@
 package idem
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-func (c *Client) registered(string) bool { return false }
-
-func (r *run) toolAction() (action, error) {
-	return action{}, errors.New("no tool of that name is registered")
+// Tool is a Go function behind an intent: whatever it does, it does once for each
+// identity. Make one with NewTool.
+type Tool[In, Out any] struct {
+	client *Client
+	entry  *toolEntry
 }
 
-var _ = context.Background
+// toolEntry is a registered tool without its types.
+type toolEntry struct {
+	name   string
+	policy Policy
+	decode func(input []byte) ([]byte, error) // the JSON of the decoded input
+	invoke func(ctx context.Context, key string, input []byte) ([]byte, error)
+}
 
-func validJSON(b []byte) bool { _, ok := canonicalJSON(b, nil); return ok }
+// NewTool puts fn behind the client under a name, which is its operation's name;
+// p is its policy, whatever WithPolicy says of that name. Register tools after
+// Open and before Recover, which runs them again for what a crash left open.
+//
+// fn gets the intent's key, to hand on to whatever it calls, and must not keep ctx.
+// It tells what it knows of a failure: NotSent (nothing left this machine), Refused
+// (refused, nothing happened), or any other error, which means that it may have
+// happened. Its input goes through JSON: what JSON does not carry does not reach
+// it. It may be called again under the same key where the contract keeps keys.
+//
+// An empty name, a name registered already, a nil fn, and a policy that cannot be
+// kept are errors.
+func NewTool[In, Out any](c *Client, name string, p Policy, fn func(ctx context.Context, key string, in In) (Out, error)) (*Tool[In, Out], error) {
+	if c == nil || fn == nil {
+		return nil, fmt.Errorf("idem: tool %q: NewTool needs a client and a function", name)
+	}
+	if err := (Operation{Name: name}).validate(); err != nil {
+		return nil, err
+	}
+	if err := p.validate(name); err != nil {
+		return nil, err
+	}
+	e := &toolEntry{
+		name: name, policy: p.clone(),
+		decode: func(input []byte) ([]byte, error) {
+			var in In
+			if err := decodeStrict(input, &in); err != nil {
+				return nil, err
+			}
+			return json.Marshal(in)
+		},
+		invoke: func(ctx context.Context, key string, input []byte) ([]byte, error) {
+			var in In
+			if err := decodeStrict(input, &in); err != nil {
+				return nil, NotSent(err)
+			}
+			out, err := fn(ctx, key, in)
+			if err != nil {
+				return nil, err
+			}
+			raw, err := json.Marshal(out)
+			if err != nil {
+				return nil, &unencodable{err}
+			}
+			return raw, nil
+		},
+	}
+	if err := c.register(e); err != nil {
+		return nil, err
+	}
+	return &Tool[In, Out]{client: c, entry: e}, nil
+}
+
+// unencodable is an output that is not JSON: the function succeeded all the same.
+type unencodable struct{ err error }
+
+func (e *unencodable) Error() string { return "the output cannot be encoded as JSON: " + e.err.Error() }
+
+// decodeStrict decodes arguments that fit the type exactly: a field that nobody
+// reads would be a wish that nobody grants.
+func decodeStrict(input []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(input))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("there is more than one JSON value")
+	}
+	return nil
+}
+
+// Call carries the tool out once for (scope, tool, id) and returns its output: a
+// second call, in this process or after a restart, gets the first outcome. The
+// scope is the context's (WithScope), as are Repeat and Cost (WithOperation). id is
+// the caller's stable name of this use; Policy.ID may take it from the input.
+//
+// Errors are as Intent.Do's. A refusal Is ErrRefused, also when it is replayed; one
+// that never left this machine Is ErrNotSent. Where fn panics, the intent is left
+// in doubt, that is recorded, and Call panics with the same value.
+func (t *Tool[In, Out]) Call(ctx context.Context, id string, in In) (Out, error) {
+	var out Out
+	input, err := json.Marshal(in)
+	if err != nil {
+		return out, failure(ErrRefused, err, "tool %s: its input cannot be encoded as JSON: %v; nothing was done", t.entry.name, err)
+	}
+	raw, callErr := t.client.call(ctx, t.entry, id, input)
+	if raw == nil {
+		return out, callErr
+	}
+	if err := json.Unmarshal(raw, &out); err != nil {
+		return out, failure(ErrForgotten, err, "tool %s: the recorded output no longer decodes (%v): its type changed since; read it with Client.Lookup", t.entry.name, err)
+	}
+	return out, callErr
+}
+
+// Call is an agent loop's dispatch: it carries out the named tool with the
+// arguments a model wrote, and returns its output as JSON. An unknown name is
+// ErrUnknownTool. Arguments that do not decode are ErrRefused: nothing was done,
+// and the model may mend them. Otherwise it is as Tool.Call.
+func (c *Client) Call(ctx context.Context, tool, id string, args json.RawMessage) (json.RawMessage, error) {
+	e := c.tool(tool)
+	if e == nil {
+		return nil, failure(ErrUnknownTool, nil, "no tool %q is registered: nothing was done", tool)
+	}
+	input, err := e.decode(args)
+	if err != nil {
+		return nil, failure(ErrRefused, err, "tool %s: the arguments do not decode: %v; nothing was done", tool, err)
+	}
+	return c.call(ctx, e, id, input)
+}
+
+func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte) ([]byte, error) {
+	op := Operation{Name: e.name, ID: id}
+	slot, _ := ctx.Value(frameKey).(*operationSlot)
+	if slot != nil {
+		op.Scope, op.Repeat, op.Cost = slot.op.Scope, slot.op.Repeat, slot.op.Cost
+	}
+	op, err := c.admit(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(input)) > c.options.maxPayload {
+		return nil, fmt.Errorf("idem: %s: the input has %d bytes, the limit is %d: raise it with WithMaxPayload; nothing was done", op, len(input), c.options.maxPayload)
+	}
+	if e.policy.Effect == ReadOnly {
+		return c.callReadOnly(ctx, e, op, input)
+	}
+	op.ID = payloadID(e.policy.ID, "application/json", input, op.ID)
+	r := &Record{
+		Operation: op, Rules: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
+		Fingerprint: c.fingerprint(toolPayload(e.name, input, e.policy)), Terms: termsOf(e.policy, true),
+	}
+	in, err := c.begin(ctx, r, e.policy)
+	if err != nil {
+		return nil, err
+	}
+	slot.met(in)
+	reply, err := c.drive(ctx, in)
+	if reply == nil {
+		return nil, err
+	}
+	return reply.Body, err
+}
+
+// callReadOnly calls a function that changes nothing: no journal, no key, retried.
+func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, input []byte) ([]byte, error) {
+	var out []byte
+	var err error
+	tries := 0
+	retry := e.policy.Retry.withDefaults()
+	l := &loop{retry: retry, attempt: func(ctx context.Context) (bool, time.Duration) {
+		tries++
+		attemptCtx, cancel := context.WithTimeout(ctx, retry.AttemptTimeout)
+		defer cancel()
+		out, err = e.invoke(attemptCtx, "", input)
+		return err != nil && !errors.Is(err, ErrRefused) && tries < retry.MaxAttempts && ctx.Err() == nil, 0
+	}}
+	if ended := l.run(ctx); ended != nil && err == nil {
+		err = ended
+	}
+	if err != nil {
+		return nil, fmt.Errorf("idem: %s (read only): %w", op, err)
+	}
+	return out, nil
+}
+
+func (c *Client) register(e *toolEntry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return failure(ErrClosed, nil, "tool %s: the client is closed", e.name)
+	}
+	if c.tools[e.name] != nil {
+		return fmt.Errorf("idem: a tool %q is registered already: give each its own name", e.name)
+	}
+	c.tools[e.name] = e
+	return nil
+}
+
+func (c *Client) tool(name string) *toolEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tools[name]
+}
+
+// policyOf is the policy that an intent is carried out under now.
+func (c *Client) policyOf(r *Record) Policy {
+	if r.Terms.Tool {
+		if e := c.tool(r.Operation.Name); e != nil {
+			return e.policy
+		}
+	}
+	p, _ := c.policies.of(r.Operation.Name)
+	return p
+}
+
+// checkTool refuses, before anything is claimed, an input that the function's type
+// no longer takes: it would act on something else than what was asked for.
+func (c *Client) checkTool(r *Record) error {
+	if !r.Terms.Tool {
+		return nil
+	}
+	e := c.tool(r.Operation.Name)
+	if e == nil {
+		return failure(ErrUnknownTool, nil, "%s: no tool of that name is registered: register it with NewTool; the intent is left as it is", describe(r))
+	}
+	again, err := e.decode(r.Payload)
+	if err == nil {
+		was, _ := canonicalJSON(r.Payload, nil)
+		is, _ := canonicalJSON(again, nil)
+		if !bytes.Equal(was, is) {
+			err = fmt.Errorf("JSON field %s is no longer kept", differJSON(was, is))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("idem: %s: the journaled input no longer decodes (%w): its type changed since; the intent is left as it is: change the type back, or Resolve it", describe(r), err)
+	}
+	return nil
+}
+
+func (r *run) toolAction() (action, error) {
+	e := r.client.tool(r.record.Operation.Name)
+	if e == nil {
+		return action{}, r.client.checkTool(r.record)
+	}
+	return action{host: "tool " + e.name, do: func(ctx context.Context) exchange { return r.callTool(ctx, e) }}, nil
+}
+
+// toolReply is an output as an outcome.
+func toolReply(out []byte, limit int64) *Reply {
+	reply := &Reply{Body: out, Size: int64(len(out))}
+	if reply.Size > limit {
+		reply.Hash, reply.Body = sha256.Sum256(out), nil
+	}
+	return reply
+}
+
+func validJSON(b []byte) bool { return jsontext.Value(b).IsValid() }

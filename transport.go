@@ -1,0 +1,125 @@
+package idem
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+// Transport is an http.RoundTripper for SDKs that own their requests. base is what
+// attempts go through; nil is the client's own transport.
+//
+// A request of an unsafe method is the intent that its context's operation names
+// (WithOperation): journaled, keyed, retried and replayed as Client.Do does it,
+// with the SDK's own idempotency key replaced. Without an operation it is
+// ErrNoIntent. GET, HEAD, OPTIONS and TRACE pass through.
+//
+// Inside a tool function, a request that names no operation of its own is the
+// tool's one write: it carries the tool's key. Another, different one is
+// ErrMismatch: name each with WithOperation.
+//
+// Let one retry loop do the retrying: set the SDK's own to none.
+func (c *Client) Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = c.transport
+	}
+	return &transport{client: c, base: base}
+}
+
+type transport struct {
+	client *Client
+	base   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper. It changes nothing of the request.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return t.base.RoundTrip(req)
+	}
+	ctx := req.Context()
+	switch frame := ctx.Value(frameKey).(type) {
+	case *operationSlot:
+		op := frame.operation()
+		if p, _ := t.client.policies.of(op.Name); p.Effect == ReadOnly {
+			return t.base.RoundTrip(req)
+		}
+		in, err := t.client.Begin(ctx, op, req)
+		if err != nil {
+			return nil, err
+		}
+		in.live.transport = t.base
+		frame.met(in)
+		return in.Do(ctx)
+	case *Intent:
+		if call, ok := ctx.Value(toolCallKey).(*toolCall); ok && call.in == frame {
+			return t.insideTool(ctx, req, call)
+		}
+	}
+	if req.Body != nil {
+		req.Body.Close()
+	}
+	return nil, failure(ErrNoIntent, nil,
+		"%s %s: the request changes something, and its context names no operation: use WithOperation; nothing was sent", req.Method, req.URL.Host)
+}
+
+// insideTool makes the one write of a tool function, under the tool's key.
+func (t *transport) insideTool(ctx context.Context, req *http.Request, call *toolCall) (*http.Response, error) {
+	c := t.client
+	rec, _ := call.in.snapshot()
+	p := c.policyOf(rec)
+	h, body, s, err := readRequest(req, p, c.options.maxPayload)
+	if err != nil {
+		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
+	}
+	print := c.fingerprint(h.fingerprinted(body, p))
+	if !call.in.onlyWrite(print) {
+		return nil, failure(ErrMismatch, nil,
+			"%s made another write already: name each write of a tool with WithOperation, so that each has its own key; nothing was sent", describe(rec))
+	}
+	if _, maybe := call.wire(); maybe && !p.Contract.keepsKeys() {
+		return nil, failure(ErrInDoubt, nil,
+			"%s: an earlier write of this call may have had its effect, and the far side promises nothing about keys: it is not sent again", describe(rec))
+	}
+	wired := *rec
+	wired.Head, wired.Payload = h.encode(), body
+	w, err := newWireRequest(&wired, s)
+	if err != nil {
+		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
+	}
+	p.Authorize = withoutAuthorize(p.Authorize, req)
+	x := c.send(ctx, w, p, t.base)
+	call.saw(x.finding)
+	if x.reply == nil {
+		err := fmt.Errorf("idem: %s: %w", describe(rec), x.err)
+		if x.finding == foundNotSent {
+			return nil, NotSent(err)
+		}
+		return nil, err
+	}
+	if x.reply.truncated() {
+		return nil, failure(ErrOutcomeTruncated, nil, "%s: the reply has %d bytes, over the limit: raise it with WithMaxReply", describe(rec), x.reply.Size)
+	}
+	whole := *x.reply
+	whole.Header = x.full
+	return whole.response(req), nil
+}
+
+// withoutAuthorize leaves out Policy.Authorize where the SDK signed the request.
+func withoutAuthorize(authorize func(*http.Request) error, req *http.Request) func(*http.Request) error {
+	if req.Header.Get("Authorization") != "" {
+		return nil
+	}
+	return authorize
+}
+
+// onlyWrite remembers the first write of a tool's intent and tells whether this is
+// the same one.
+func (in *Intent) onlyWrite(print [32]byte) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.written == nil {
+		in.written = &print
+	}
+	return *in.written == print
+}
