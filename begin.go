@@ -39,11 +39,21 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 	}
 	for {
 		r.Begun = c.clock.now()
-		standing, err := c.journal.Begin(ctx, r)
+		obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))
 		if err != nil {
 			return nil, c.journalError(r, "begin", err)
 		}
-		if standing == nil {
+		switch obstacle {
+		case OverLimit:
+			c.count(r.Operation, reasonLimit)
+			return nil, failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit",
+				r.Operation, p.Limit)
+		case Reemitted:
+			if in, err, done := c.reemitted(r, standing, p); done {
+				return in, err
+			}
+		}
+		if obstacle == NoObstacle {
 			r.Owner = OwnedHere
 			c.mu.Lock()
 			c.idle[r.Key] = idleClaim{since: time.Now()}
@@ -66,6 +76,35 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 		}
 		return in, nil
 	}
+}
+
+// guardsOf is what a policy has Begin check. An intended repeat is never taken for
+// a re-emission.
+func guardsOf(p Policy, r *Record) Guards {
+	g := Guards{Limit: p.Limit, Alias: !p.Refuse}
+	if p.Window > 0 && r.Operation.Repeat == 0 {
+		g.Reemission = r.Begun.Add(-p.Window)
+	}
+	if g.Limit != (Limit{}) {
+		g.LimitSince = r.Begun.Add(-p.Limit.Per)
+	}
+	return g
+}
+
+// reemitted answers an ID that stands for an intent begun under another one.
+// done is false where the usual table decides: another payload, above all.
+func (c *Client) reemitted(r, first *Record, p Policy) (in *Intent, err error, done bool) {
+	if !c.samePayload(first, r, p) {
+		return nil, nil, false
+	}
+	c.clock.saw(first)
+	c.count(r.Operation, reasonReemitted)
+	if p.Refuse {
+		return nil, failure(ErrDuplicate, nil,
+			"%s was asked for already, as %s, at %s; nothing was sent; an intended repeat says so with Operation.Repeat",
+			r.Operation, describe(first), first.Begun.UTC().Format(time.RFC3339)), true
+	}
+	return &Intent{client: c, record: first, counted: true}, nil, true
 }
 
 func forgotten(r *Record) error {

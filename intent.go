@@ -97,6 +97,7 @@ type Intent struct {
 	mu       sync.Mutex
 	record   *Record
 	replayed bool
+	counted  bool      // as re-emitted: its replay is not counted again
 	written  *[32]byte // the fingerprint of the one write that a tool's function made
 }
 

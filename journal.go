@@ -15,13 +15,20 @@ import (
 // be called from many goroutines at once, and never change or keep what they are
 // given.
 type Journal interface {
-	// Begin inserts r, owned by this opener, unless something stands in the way. The
-	// identity is (Scope, Name, ID, Repeat) of r.Operation; an empty ID has none, so
-	// that nothing stands in its way. r.Previous is the key of the newest link the
-	// caller has seen, or empty. Where another link is the newest, nothing is
-	// inserted and that link is returned; nil means that r was inserted. An insert
-	// whose commit failed half-way is an error that Is ErrMaybeRecorded.
-	Begin(ctx context.Context, r *Record) (standing *Record, err error)
+	// Begin inserts r, owned by this opener, unless something stands in the way, and
+	// says what. The identity is (Scope, Name, ID, Repeat) of r.Operation; an empty
+	// ID has none. r.Previous is the key of the newest link the caller has seen, or
+	// empty.
+	//
+	// Where another link of the identity is the newest, nothing is inserted, and that
+	// link is returned with NewestLink. An ID that was answered with another's
+	// outcome before is an alias of that: Reemitted, with that intent. Then g is
+	// asked: an intent of the same scope, name and fingerprint that was begun at
+	// g.Reemission or later and is not Failed is returned with Reemitted, and r's ID,
+	// if g.Alias says so, is durably its alias from then on; a budget that r does not
+	// fit into is OverLimit, with no record. An insert whose commit failed half-way is an
+	// error that Is ErrMaybeRecorded.
+	Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error)
 
 	// Change appends c to the intent c.Key if c.Version is exactly one more than the
 	// newest version there and no other live opener owns it. ok is false where it
@@ -62,6 +69,27 @@ type Journal interface {
 	// Close makes durable what is still to be written and gives up what is owned.
 	Close() error
 }
+
+// Obstacle is what stood in the way of Begin.
+type Obstacle uint8
+
+const (
+	NoObstacle Obstacle = iota // it was inserted
+	NewestLink                 // its identity has another newest link
+	Reemitted                  // it was begun under another ID a moment ago
+	OverLimit                  // its budget is used up
+)
+
+// Guards is what Begin checks besides the identity. The zero value checks nothing.
+type Guards struct {
+	Reemission time.Time // zero: off
+	Alias      bool      // keep a re-emitted ID as an alias of the first
+	Limit      Limit     // zero: none
+	LimitSince time.Time // count intents begun then or later, Failed ones excepted
+}
+
+// on tells whether there is anything to check now or to be found later.
+func (g Guards) on() bool { return !g.Reemission.IsZero() || g.Limit != Limit{} }
 
 // Record is what a journal keeps of one intent: how it was begun, which never
 // changes, and the changes since.

@@ -75,6 +75,17 @@ type Limit struct {
 	Per     time.Duration // in so long a time, counted back from now
 }
 
+// String is the limit as messages have it.
+func (l Limit) String() string {
+	switch {
+	case l.Intents > 0 && l.Cost > 0:
+		return fmt.Sprintf("%d intents and a cost of %d in %v", l.Intents, l.Cost, l.Per)
+	case l.Cost > 0:
+		return fmt.Sprintf("a cost of %d in %v", l.Cost, l.Per)
+	}
+	return fmt.Sprintf("%d intents in %v", l.Intents, l.Per)
+}
+
 // Retry says how often and how patiently one call tries. Zero fields take the
 // defaults: 6 attempts, 250 ms, 10 s, 60 s.
 type Retry struct {

@@ -43,6 +43,7 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 	var mu sync.Mutex
 	var firstErr error
 	var wg sync.WaitGroup
+	var panicked any
 	slots := make(chan struct{}, recoverers)
 	for in, err := range c.Intents(ctx, Filter{States: []State{Pending, InDoubt}}) {
 		if err != nil {
@@ -57,7 +58,14 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				if v := recover(); v != nil { // a tool function's: it is recorded, and goes on to who called Recover
+					mu.Lock()
+					panicked = v
+					mu.Unlock()
+				}
+				<-slots
+			}()
 			state, err := c.recoverOne(ctx, in)
 			mu.Lock()
 			defer mu.Unlock()
@@ -78,6 +86,9 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 		})
 	}
 	wg.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
 	return report, firstErr
 }
 

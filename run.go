@@ -142,7 +142,7 @@ func (c *Client) await(ctx context.Context, r *run, in *Intent, joined bool) (re
 	if panicked != nil {
 		panic(panicked)
 	}
-	if joined && !r.again && r.reply != nil {
+	if joined && !r.again && r.reply != nil && !in.counted {
 		c.count(r.record.Operation, reasonCoalesced)
 	}
 	return r.reply, r.again, r.err
@@ -195,9 +195,11 @@ func (c *Client) inDoubt(rec *Record, cause error) error {
 // replay hands out a recorded outcome.
 func (c *Client) replay(in *Intent, rec *Record, joined bool) (*Reply, error) {
 	in.learn(rec, true)
-	if joined {
+	switch {
+	case in.counted:
+	case joined:
 		c.count(rec.Operation, reasonCoalesced)
-	} else {
+	default:
 		c.count(rec.Operation, reasonReplayed)
 	}
 	return outcomeOf(rec)
@@ -301,6 +303,11 @@ func (r *run) claim(now time.Time) (done bool) {
 	}
 	r.st = before.claimed(owner, r.record.Terms, now)
 	if !r.maySend(now) && r.policy.Reconcile == nil {
+		if c.retentionOf(r.record) > 0 {
+			c.count(r.record.Operation, reasonExpired)
+		} else {
+			c.count(r.record.Operation, reasonInDoubt)
+		}
 		if before.State == InDoubt {
 			r.err = c.inDoubt(r.record, errAsked)
 			return true

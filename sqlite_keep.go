@@ -186,6 +186,8 @@ const (
 	dropOutcomes  = `DELETE FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
 	dropChanges   = `DELETE FROM changes WHERE intent = ?`
 	dropNotes     = `DELETE FROM notes WHERE intent = ?`
+	dropGuarded   = `DELETE FROM guarded WHERE intent = ?`
+	dropAliases   = `DELETE FROM aliases WHERE intent = ?`
 	selectName    = `SELECT k.operation FROM intents i JOIN kinds k ON k.id = i.kind WHERE i.id = ?`
 )
 
@@ -269,7 +271,7 @@ func (s *sqliteJournal) drop(c *conn, id int64) error {
 	if err != nil {
 		return err
 	}
-	for _, statement := range []string{dropIntent, dropOutcomes, dropChanges, dropNotes} {
+	for _, statement := range []string{dropIntent, dropOutcomes, dropChanges, dropNotes, dropGuarded, dropAliases} {
 		if err := c.change(statement, id); err != nil {
 			return err
 		}

@@ -34,39 +34,66 @@ const (
 )
 
 // Begin implements Journal.
-func (s *sqliteJournal) Begin(ctx context.Context, r *Record) (*Record, error) {
+func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error) {
 	if err := s.own(ctx); err != nil {
-		return nil, err
+		return NoObstacle, nil, err
 	}
+	var obstacle Obstacle
 	var standing *Record
 	var id, kind int64
 	shared := kindKey{r.Operation.Name, r.Terms}
 	err := s.q.commit(ctx, func(c *conn) (err error) {
+		var other int64
 		standing, id = nil, 0
-		if r.Operation.ID != "" {
-			newest, key, err := s.newest(c, r.Operation)
-			if err != nil {
-				return err
-			}
-			if newest != 0 && key != r.Previous {
-				standing, err = s.load(c, newest)
-				return err
-			}
+		if obstacle, other, err = s.obstacle(c, r, g); err != nil {
+			return err
+		}
+		switch obstacle {
+		case OverLimit:
+			return nil
+		case NewestLink, Reemitted:
+			standing, err = s.load(c, other)
+			return err
 		}
 		if kind, err = s.kind(c, shared); err != nil {
 			return err
 		}
-		id, err = s.insert(c, r, kind)
-		return err
+		if id, err = s.insert(c, r, kind); err != nil || !g.on() {
+			return err
+		}
+		return c.change(insertGuarded, id, sameHash(r), budgetHash(r.Operation), r.Begun.UnixNano())
 	})
-	if err != nil || standing != nil {
-		return standing, err
+	if err != nil || obstacle != NoObstacle {
+		return obstacle, standing, err
 	}
 	s.mu.Lock()
 	s.owned[r.Key] = id
 	s.kinds[shared], s.names[kind] = kind, shared
 	s.mu.Unlock()
-	return nil, nil
+	return NoObstacle, nil, nil
+}
+
+// obstacle is what stands in the way of r, and the intent that does.
+func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64, error) {
+	if r.Operation.ID != "" {
+		newest, key, err := s.newest(c, r.Operation)
+		if err != nil {
+			return NoObstacle, 0, err
+		}
+		if newest != 0 && key != r.Previous {
+			return NewestLink, newest, nil
+		}
+		if newest == 0 && r.Previous == "" {
+			first, err := s.alias(c, r.Operation)
+			if first != 0 || err != nil {
+				return Reemitted, first, err
+			}
+		}
+	}
+	if !g.on() {
+		return NoObstacle, 0, nil
+	}
+	return s.guard(c, r, g)
 }
 
 // newest is the id and key of the newest link of an identity; 0: there is none.
@@ -122,12 +149,7 @@ func (s *sqliteJournal) insert(c *conn, r *Record, kind int64) (int64, error) {
 // identityHash says where to look for an identity. The row says whether it is there.
 func identityHash(op Operation) int64 {
 	var space [256]byte
-	b := space[:0]
-	for _, part := range [...]string{op.Scope, op.Name, op.ID} {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	sum := sha256.Sum256(b)
+	sum := sha256.Sum256(appendParts(space[:0], op.Scope, op.Name, op.ID))
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 

@@ -2,6 +2,7 @@ package idem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -50,7 +51,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		in.live.transport = t.base
 		frame.met(in)
-		return in.Do(ctx)
+		resp, err := in.Do(ctx)
+		if call, ok := ctx.Value(toolCallKey).(*toolCall); ok {
+			call.saw(childFinding(in, err)) // a tool cannot say that nothing was sent where its child was
+		}
+		return resp, err
 	case *Intent:
 		if call, ok := ctx.Value(toolCallKey).(*toolCall); ok && call.in == frame {
 			return t.insideTool(ctx, req, call)
@@ -61,6 +66,19 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return nil, failure(ErrNoIntent, nil,
 		"%s %s: the request changes something, and its context names no operation: use WithOperation; nothing was sent", req.Method, req.URL.Host)
+}
+
+// childFinding is what a child intent's end proves for the tool that began it.
+func childFinding(in *Intent, err error) finding {
+	switch state := in.State(); {
+	case errors.Is(err, ErrInDoubt) || state == InDoubt:
+		return foundUnknown
+	case state == Succeeded:
+		return foundDone
+	case in.FirstSent().IsZero():
+		return foundNotSent
+	}
+	return foundRefused
 }
 
 // insideTool makes the one write of a tool function, under the tool's key.

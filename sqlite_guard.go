@@ -1,0 +1,115 @@
+package idem
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// An intent counts while it is not Failed: its newest row is no outcome, or one
+// that is not a failure.
+const (
+	insertGuarded = `INSERT INTO guarded (intent, same, budget, begun) VALUES (?, ?, ?, ?)`
+	selectSame    = `SELECT intent FROM guarded WHERE same = ? AND begun >= ? ORDER BY begun`
+	selectBudget  = `SELECT intent FROM guarded WHERE budget = ? AND begun >= ?`
+	selectCounted = `SELECT i.cost, i.fingerprint, i.scope, k.operation, i.repeat FROM intents i JOIN kinds k ON k.id = i.kind WHERE i.id = ?1
+		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 AND o.state = 2
+			AND o.version > coalesce((SELECT max(version) FROM changes WHERE intent = ?1), 0)
+			AND NOT EXISTS (SELECT 1 FROM outcomes p WHERE p.id BETWEEN o.id + 1 AND ?1 * 4096 + 4095))`
+	selectAlias = `SELECT a.intent FROM aliases a JOIN intents i ON i.id = a.intent JOIN kinds k ON k.id = i.kind
+		WHERE a.identity = ? AND a.name = ? AND a.scope = ? AND a.repeat = ? AND k.operation = ? LIMIT 1`
+	insertAlias = `INSERT INTO aliases (identity, scope, name, repeat, intent) VALUES (?, ?, ?, ?, ?)`
+)
+
+// guard checks the re-emission window, then the budget.
+func (s *sqliteJournal) guard(c *conn, r *Record, g Guards) (Obstacle, int64, error) {
+	if !g.Reemission.IsZero() {
+		candidates, err := ids(c, selectSame, sameHash(r), g.Reemission.UnixNano())
+		if err != nil {
+			return NoObstacle, 0, err
+		}
+		for _, id := range candidates {
+			counted, err := c.counted(id)
+			if err != nil {
+				return NoObstacle, 0, err
+			}
+			if counted == nil || counted.fingerprint != r.Fingerprint || !counted.of(r.Operation) || counted.repeat != 0 {
+				continue
+			}
+			if g.Alias && r.Operation.ID != "" {
+				err = c.change(insertAlias, identityHash(r.Operation), r.Operation.Scope, r.Operation.ID, int64(r.Operation.Repeat), id)
+			}
+			return Reemitted, id, err
+		}
+	}
+	if g.Limit == (Limit{}) {
+		return NoObstacle, 0, nil
+	}
+	intents, cost := 1, r.Operation.Cost
+	candidates, err := ids(c, selectBudget, budgetHash(r.Operation), g.LimitSince.UnixNano())
+	if err != nil {
+		return NoObstacle, 0, err
+	}
+	for _, id := range candidates {
+		counted, err := c.counted(id)
+		if err != nil {
+			return NoObstacle, 0, err
+		}
+		if counted != nil && counted.of(r.Operation) {
+			intents++
+			cost += counted.cost
+		}
+	}
+	if (g.Limit.Intents > 0 && intents > g.Limit.Intents) || (g.Limit.Cost > 0 && cost > g.Limit.Cost) {
+		return OverLimit, 0, nil
+	}
+	return NoObstacle, 0, nil
+}
+
+// countedIntent is an intent that counts for the guards.
+type countedIntent struct {
+	cost             int64
+	fingerprint      [32]byte
+	scope, operation string
+	repeat           int64
+}
+
+func (n *countedIntent) of(op Operation) bool { return n.scope == op.Scope && n.operation == op.Name }
+
+// counted reads an intent, if it counts.
+func (c *conn) counted(id int64) (n *countedIntent, err error) {
+	err = c.query(selectCounted, func(row []value) error {
+		n = &countedIntent{
+			cost: intOf(row[0]), scope: string(bytesOf(row[2])), operation: string(bytesOf(row[3])), repeat: intOf(row[4]),
+		}
+		copy(n.fingerprint[:], bytesOf(row[1]))
+		return nil
+	}, id)
+	return n, err
+}
+
+// alias is the intent that an ID stands for; 0: none.
+func (s *sqliteJournal) alias(c *conn, op Operation) (int64, error) {
+	return c.integer(selectAlias, 0, identityHash(op), op.ID, op.Scope, int64(op.Repeat), op.Name)
+}
+
+func sameHash(r *Record) int64 {
+	var space [256]byte
+	b := appendParts(space[:0], "same", r.Operation.Scope, r.Operation.Name)
+	sum := sha256.Sum256(append(b, r.Fingerprint[:]...))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+func budgetHash(op Operation) int64 {
+	var space [256]byte
+	sum := sha256.Sum256(appendParts(space[:0], "budget", op.Scope, op.Name))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+// appendParts frames each part by its length, so that no two lists run together.
+func appendParts(b []byte, parts ...string) []byte {
+	for _, part := range parts {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return b
+}
