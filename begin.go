@@ -2,6 +2,8 @@ package idem
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -144,7 +146,16 @@ func recordedPayload(r *Record, p Policy) (payload, error) {
 }
 
 // fingerprint is what the journal keeps of a payload's identity.
-func (c *Client) fingerprint(p payload) [32]byte { return p.fingerprint() }
+// With encryption it is keyed, so that a guess cannot be checked against it.
+func (c *Client) fingerprint(p payload) [32]byte {
+	print := p.fingerprint()
+	if c.mac == nil {
+		return print
+	}
+	h := hmac.New(sha256.New, c.mac)
+	h.Write(print[:])
+	return [32]byte(h.Sum(nil))
+}
 
 // toolPayload is what a tool call's fingerprint covers.
 func toolPayload(name string, input []byte, p Policy) payload {

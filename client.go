@@ -15,6 +15,7 @@ import (
 // goroutines at once. Make one with Open or New, and Close it.
 type Client struct {
 	journal   Journal
+	mac       []byte // with encryption: the key of the fingerprints
 	options   options
 	policies  policies
 	transport http.RoundTripper
@@ -109,6 +110,30 @@ func WithRetention(outcomes, identities time.Duration) Option {
 			return fmt.Errorf("idem: WithRetention(%v, %v): both are longer than 0, and identities are kept as long as outcomes at least", outcomes, identities)
 		}
 		o.outcomes, o.identities = outcomes, identities
+		return nil
+	}
+}
+
+// WithEncryption seals payloads, requests' heads and URLs, outcomes and error
+// texts before they reach the disk, and makes fingerprints keyed hashes. What is
+// not sealed: operation names, scopes, IDs, keys, states, times and statuses.
+//
+// The AEAD wraps a random data key that is kept in the journal; its nonces are
+// random, so one of at least 12 bytes is needed, such as AES-256-GCM. To rotate,
+// give the new one first and the old ones after it: the data key is wrapped anew,
+// the rows stay. A journal opened with a wrong key, without one, or with one where
+// it was begun without, is an error and nothing is changed.
+func WithEncryption(current cipher.AEAD, old ...cipher.AEAD) Option {
+	return func(o *options) error {
+		for i, key := range append([]cipher.AEAD{current}, old...) {
+			switch {
+			case key == nil:
+				return fmt.Errorf("idem: WithEncryption: key %d is nil", i)
+			case key.NonceSize() < 12:
+				return fmt.Errorf("idem: WithEncryption: key %d has nonces of %d bytes, 12 are needed: use AES-256-GCM", i, key.NonceSize())
+			}
+		}
+		o.keys = append([]cipher.AEAD{current}, old...)
 		return nil
 	}
 }
@@ -211,7 +236,11 @@ func newClient(j Journal, o options) (*Client, error) {
 		}
 	}
 	c.stopped, c.stop = context.WithCancel(context.Background())
-	if err := c.readClock(); err != nil {
+	var err error
+	if c.journal, c.mac, err = unseal(j, o.keys); err == nil {
+		err = c.readClock()
+	}
+	if err != nil {
 		c.stop()
 		return nil, err
 	}
@@ -266,7 +295,7 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
-	op.ID = payloadID(p.ID, h.header.Get("Content-Type"), body, op.ID)
+	op.ID = c.payloadID(p.ID, h.header.Get("Content-Type"), body, op.ID)
 	r := &Record{
 		Operation: op, Rules: fingerprintRules, Head: h.encode(), Payload: body,
 		Fingerprint: c.fingerprint(h.fingerprinted(body, p)),

@@ -107,6 +107,7 @@ type because struct {
 	text  string
 	kind  error
 	cause error
+	said  string // a refusal's own words, replayed
 }
 
 func (e *because) Error() string { return e.text }
@@ -119,5 +120,5 @@ func (e *because) Unwrap() []error {
 }
 
 func failure(kind, cause error, format string, args ...any) error {
-	return &because{"idem: " + fmt.Sprintf(format, args...), kind, cause}
+	return &because{text: "idem: " + fmt.Sprintf(format, args...), kind: kind, cause: cause}
 }

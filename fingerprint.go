@@ -3,6 +3,7 @@ package idem
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -248,8 +249,8 @@ func firstPair(a, b [][2]string) (string, bool) {
 }
 
 // payloadID is the ID that a payload's own fields make, or otherwise, where none of
-// them is there.
-func payloadID(pointers []string, contentType string, body []byte, otherwise string) string {
+// them is there. With encryption it is keyed, as fingerprints are.
+func (c *Client) payloadID(pointers []string, contentType string, body []byte, otherwise string) string {
 	if len(pointers) == 0 {
 		return otherwise
 	}
@@ -259,6 +260,9 @@ func payloadID(pointers []string, contentType string, body []byte, otherwise str
 		pairs, _ = formPairs(string(body), nil)
 	}
 	h := sha256.New()
+	if c.mac != nil {
+		h = hmac.New(sha256.New, c.mac)
+	}
 	found := false
 	for _, pointer := range pointers {
 		frame(h, pointer)

@@ -213,7 +213,10 @@ func outcomeOf(rec *Record) (*Reply, error) {
 	case st.State == Failed && reply == nil && st.Failure == FailedUnsent:
 		return nil, failure(ErrNotSent, nil, "%s was never sent (%s); the same call may be made again", describe(rec), last.Reason)
 	case st.State == Failed && reply == nil:
-		return nil, failure(ErrRefused, nil, "%s did not happen (%s: %s); mend the payload or use another ID", describe(rec), last.Reason, last.Note)
+		return nil, &because{
+			text: fmt.Sprintf("idem: %s did not happen (%s: %s); mend the payload or use another ID", describe(rec), last.Reason, last.Note),
+			kind: ErrRefused, said: last.Note,
+		}
 	case reply == nil:
 		return nil, failure(ErrForgotten, nil, "%s succeeded, but there is no result to hand out (%s: %s)", describe(rec), last.Reason, last.Note)
 	case reply.truncated():

@@ -199,8 +199,11 @@ func (r *run) outcome(kind ChangeKind, note, reason string) {
 	c.logSettled(r)
 	r.reply, r.err = outcomeOf(r.record)
 	r.reply = r.live(r.reply)
-	if r.reply == nil && r.last.err != nil {
-		r.err = errors.Join(r.err, r.last.err)
+	var own *because
+	if r.reply == nil && r.last.err != nil && errors.As(r.err, &own) {
+		whole := *own // the error itself, for those who wait now
+		whole.cause = r.last.err
+		r.err = &whole
 	}
 }
 

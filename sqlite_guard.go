@@ -105,6 +105,15 @@ func budgetHash(op Operation) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
+// cutPart takes one framed part off.
+func cutPart(b []byte) (part, rest []byte, ok bool) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, false
+	}
+	return b[size : size+int(n)], b[size+int(n):], true
+}
+
 // appendParts frames each part by its length, so that no two lists run together.
 func appendParts(b []byte, parts ...string) []byte {
 	for _, part := range parts {

@@ -155,7 +155,7 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	if e.policy.Effect == ReadOnly {
 		return c.callReadOnly(ctx, e, op, input)
 	}
-	op.ID = payloadID(e.policy.ID, "application/json", input, op.ID)
+	op.ID = c.payloadID(e.policy.ID, "application/json", input, op.ID)
 	r := &Record{
 		Operation: op, Rules: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
 		Fingerprint: c.fingerprint(toolPayload(e.name, input, e.policy)), Terms: termsOf(e.policy, true),

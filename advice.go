@@ -1,0 +1,70 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// Advice says in one sentence what a model may do about an error of this package,
+// a refusal's own text included. It is empty for nil, and where the error is the
+// program's business and no model can help: the journal, a context that ended, a
+// closed client.
+func Advice(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, program := range []error{ErrClosed, ErrMaybeRecorded, ErrNoIntent, ErrNoScope} {
+		if errors.Is(err, program) {
+			return ""
+		}
+	}
+	switch {
+	case errors.Is(err, ErrUnrecorded):
+		return "It was done; do not do it again."
+	case errors.Is(err, ErrOutcomeTruncated):
+		return "It was done, but the answer was too long to keep; do not do it again."
+	case errors.Is(err, ErrForgotten):
+		return "It was settled long ago and the answer is no longer kept; do not do it again under this name."
+	case errors.Is(err, ErrInDoubt):
+		return "It may have happened and nobody can tell yet; do not try it in another way, go on with something else or ask a person."
+	case errors.Is(err, ErrMismatch):
+		return "This was asked for before with other values, which stand; use the earlier answer, or name a new step if another thing is meant."
+	case errors.Is(err, ErrDuplicate):
+		return "The same thing was asked for a moment ago and is being done or done; do not ask again, or say that a repeat is intended."
+	case errors.Is(err, ErrLimit):
+		return "The limit for this action is reached; stop asking for it and tell the user."
+	case errors.Is(err, ErrUnknownTool):
+		return "There is no such tool; use one of those that are listed."
+	case errors.Is(err, ErrRefused):
+		return "It was refused and nothing happened: " + sentence(err) + " Mend the arguments, or do without it."
+	case errors.Is(err, ErrNotSent):
+		return "Nothing was sent and nothing happened; the same call may be made again later."
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return ""
+	}
+	return ""
+}
+
+// sentence is a refusal's own words on one line, of bounded length.
+func sentence(err error) string {
+	text := err.Error()
+	var tool *toolError
+	var own *because
+	switch {
+	case errors.As(err, &tool):
+		text = tool.err.Error()
+	case errors.As(err, &own) && own.cause != nil:
+		text = own.cause.Error()
+	case errors.As(err, &own) && own.said != "":
+		text = own.said
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "…") {
+		text += "."
+	}
+	return text
+}
