@@ -2,6 +2,7 @@ package idem
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -19,6 +20,32 @@ func nanos(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixNano()
+}
+
+// unixTime is the time that a row has.
+func unixTime(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// cutPart takes one framed part off.
+func cutPart(b []byte) (part, rest []byte, ok bool) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, false
+	}
+	return b[size : size+int(n)], b[size+int(n):], true
+}
+
+// appendParts frames each part by its length, so that no two lists run together.
+func appendParts(b []byte, parts ...string) []byte {
+	for _, part := range parts {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return b
 }
 
 // encodeStanding is "version state failure attempts maybe first-sent window takeovers".

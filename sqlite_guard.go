@@ -1,3 +1,5 @@
+//go:build cgo
+
 package idem
 
 import (
@@ -103,22 +105,4 @@ func budgetHash(op Operation) int64 {
 	var space [256]byte
 	sum := sha256.Sum256(appendParts(space[:0], "budget", op.Scope, op.Name))
 	return int64(binary.BigEndian.Uint64(sum[:]))
-}
-
-// cutPart takes one framed part off.
-func cutPart(b []byte) (part, rest []byte, ok bool) {
-	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) {
-		return nil, nil, false
-	}
-	return b[size : size+int(n)], b[size+int(n):], true
-}
-
-// appendParts frames each part by its length, so that no two lists run together.
-func appendParts(b []byte, parts ...string) []byte {
-	for _, part := range parts {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return b
 }

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"strconv"
-	"time"
 )
 
 // kindKey is what many intents share.
@@ -371,11 +370,4 @@ func intentSum(r *Record) int64 {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	return checksum(b, r.Fingerprint[:], r.Head, r.Payload)
-}
-
-func unixTime(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
 }
