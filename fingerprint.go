@@ -14,6 +14,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -40,11 +41,10 @@ type payload struct {
 func (p payload) fingerprint() [32]byte {
 	h := sha256.New()
 	frame(h, p.method, strings.ToLower(p.host), p.path)
-	keyQuery, _ := strings.CutPrefix(p.place, "query ")
-	if pairs, ok := formPairs(p.query, []string{keyQuery}); ok {
+	if pairs, ok := formPairs(p.query, []string{keyIn(p.place, "query ")}); ok {
 		framePairs(h, pairs)
 	} else {
-		frame(h, p.query)
+		frame(h, "raw", p.query)
 	}
 	kind, canonical := p.canonical()
 	frame(h, kind)
@@ -61,10 +61,19 @@ func frame(h hash.Hash, parts ...string) {
 }
 
 func framePairs(h hash.Hash, pairs [][2]string) {
+	frame(h, strconv.Itoa(len(pairs)))
 	for _, pair := range pairs {
 		frame(h, pair[0], pair[1])
 	}
-	frame(h, "")
+}
+
+// keyIn is the name in a key's place, where the place is of that kind: "header ",
+// "query " or "field "; empty where it is of another.
+func keyIn(place, kind string) string {
+	if name, ok := strings.CutPrefix(place, kind); ok {
+		return name
+	}
+	return ""
 }
 
 // canonical is the body in the form that is compared, and which form that is.
@@ -72,7 +81,7 @@ func framePairs(h hash.Hash, pairs [][2]string) {
 func (p payload) canonical() (kind string, body []byte) {
 	plain, ok := p.decoded()
 	if !ok {
-		return "bytes", p.body
+		return "bytes in " + strings.ToLower(p.contentEncoding), p.body
 	}
 	mediaType, params, err := mime.ParseMediaType(p.contentType)
 	if err != nil {
@@ -101,7 +110,7 @@ func (p payload) canonical() (kind string, body []byte) {
 
 // omitted is what the body's comparison leaves out: JSON pointers or field names.
 func (p payload) omitted() []string {
-	if field, ok := strings.CutPrefix(p.place, "field "); ok {
+	if field := keyIn(p.place, "field "); field != "" {
 		return append(slices.Clip(p.ignore), field)
 	}
 	return p.ignore
@@ -187,8 +196,9 @@ func canonicalMultipart(body []byte, boundary string, omit []string) ([]byte, bo
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			frame(h, textproto.CanonicalMIMEHeaderKey(name))
-			frame(h, part.Header[name]...)
+			values := part.Header[name]
+			frame(h, textproto.CanonicalMIMEHeaderKey(name), strconv.Itoa(len(values)))
+			frame(h, values...)
 		}
 		frame(h, "", string(content))
 	}
@@ -204,9 +214,9 @@ func differ(a, b payload) string {
 	case a.path != b.path:
 		return "the path"
 	}
-	keyQuery, _ := strings.CutPrefix(a.place, "query ")
-	aq, _ := formPairs(a.query, []string{keyQuery})
-	bq, _ := formPairs(b.query, []string{keyQuery})
+	keyQuery := []string{keyIn(a.place, "query ")}
+	aq, _ := formPairs(a.query, keyQuery)
+	bq, _ := formPairs(b.query, keyQuery)
 	if name, ok := firstPair(aq, bq); ok {
 		return "query field " + quoteName(name)
 	}

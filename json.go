@@ -168,13 +168,17 @@ func differJSON(a, b []byte) string {
 		}
 		px, py := string(x.StackPointer()), string(y.StackPointer())
 		if px != py || tx.String() != ty.String() || tx.Kind() != ty.Kind() {
-			if py != "" && (px == "" || py < px) && len(py) >= len(px) {
+			switch {
+			case ends(ty): // the other side has one more, and only it names that
+			case ends(tx), py < px:
 				px = py
 			}
 			return quoteName(px)
 		}
 	}
 }
+
+func ends(t jsontext.Token) bool { return t.Kind() == '}' || t.Kind() == ']' }
 
 // quoteName makes a field's name fit for a message, whatever it holds.
 func quoteName(name string) string {

@@ -39,8 +39,8 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 	if h.method == "" {
 		h.method = http.MethodGet
 	}
-	keyHeader, _ := strings.CutPrefix(p.Contract.place(), "header ")
-	keyQuery, _ := strings.CutPrefix(p.Contract.place(), "query ")
+	place := p.Contract.place()
+	keyHeader, keyQuery := keyIn(place, "header "), keyIn(place, "query ")
 	var s secrets
 	for name, values := range req.Header {
 		switch {
