@@ -1,0 +1,45 @@
+package idem
+
+import (
+	"net/http"
+	"time"
+)
+
+// What the tests of payload identity and of retries reach into.
+
+// FingerprintOf is the fingerprint of a request under a policy.
+func FingerprintOf(req *http.Request, p Policy) ([32]byte, error) {
+	h, body, _, err := readRequest(req, p, defaultLimit)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return h.fingerprinted(body, p).fingerprint(), nil
+}
+
+// DifferenceOf is the first place in which two requests differ.
+func DifferenceOf(before, now *http.Request, p Policy) (string, error) {
+	a, bodyA, _, err := readRequest(before, p, defaultLimit)
+	if err != nil {
+		return "", err
+	}
+	b, bodyB, _, err := readRequest(now, p, defaultLimit)
+	if err != nil {
+		return "", err
+	}
+	return differ(a.fingerprinted(bodyA, p), b.fingerprinted(bodyB, p)), nil
+}
+
+// CanonicalJSON is canonicalJSON.
+func CanonicalJSON(body []byte, omit ...string) ([]byte, bool) { return canonicalJSON(body, omit) }
+
+// Backoff is backoff.
+func Backoff(r Retry, made int, asked time.Duration) time.Duration { return backoff(r, made, asked) }
+
+// WithDefaults is Retry.withDefaults.
+func (r Retry) WithDefaults() Retry { return r.withDefaults() }
+
+// RetryAfter is retryAfter.
+func RetryAfter(h http.Header, now time.Time) time.Duration { return retryAfter(h, now) }
+
+// RetryAfterFactor is how many times MaxBackoff a far side's wish is obeyed up to.
+const RetryAfterFactor = retryAfterFactor
