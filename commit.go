@@ -198,7 +198,7 @@ func (q *committer) transaction(ctx context.Context, batch []*write, release fun
 			return nil, errors.Join(plain(err), q.rollBack())
 		}
 	}
-	if _, err := q.conn.exec("COMMIT"); err != nil {
+	if err := q.conn.exec("COMMIT"); err != nil {
 		return nil, q.commitFailed(err)
 	}
 	return nil, nil
@@ -209,7 +209,7 @@ func (q *committer) rollBack() error {
 	if q.conn.raw.AutoCommit() {
 		return nil
 	}
-	_, err := q.conn.exec("ROLLBACK")
+	err := q.conn.exec("ROLLBACK")
 	if err != nil {
 		q.fail(err)
 	}
@@ -221,7 +221,7 @@ func (q *committer) rollBack() error {
 func (q *committer) begin(ctx context.Context) error {
 	var waited, step time.Duration
 	for {
-		_, err := q.conn.exec("BEGIN IMMEDIATE")
+		err := q.conn.exec("BEGIN IMMEDIATE")
 		if err == nil || !isBusy(err) {
 			return plain(err)
 		}

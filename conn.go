@@ -3,6 +3,7 @@
 package idem
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -17,8 +18,15 @@ type value = driver.Value
 // goroutine at a time.
 type conn struct {
 	raw        *sqlite3.SQLiteConn
-	statements map[string]*sqlite3.SQLiteStmt
+	statements map[string]*statement
 	changed    bool // something was written in this transaction
+}
+
+// statement is a prepared one, with what each use of it needs anew.
+type statement struct {
+	*sqlite3.SQLiteStmt
+	args []driver.NamedValue
+	row  []value
 }
 
 func openConn(dsn string) (*conn, error) {
@@ -30,63 +38,68 @@ func openConn(dsn string) (*conn, error) {
 	if !ok {
 		return nil, fmt.Errorf("go-sqlite3 opened a %T", raw)
 	}
-	return &conn{raw: c, statements: map[string]*sqlite3.SQLiteStmt{}}, nil
+	return &conn{raw: c, statements: map[string]*statement{}}, nil
 }
 
-func (c *conn) prepare(query string) (*sqlite3.SQLiteStmt, error) {
+func (c *conn) prepare(query string) (*statement, error) {
 	if s := c.statements[query]; s != nil {
 		return s, nil
 	}
-	s, err := c.raw.Prepare(query)
+	prepared, err := c.raw.Prepare(query)
 	if err != nil {
 		return nil, err
 	}
-	stmt, ok := s.(*sqlite3.SQLiteStmt)
+	s, ok := prepared.(*sqlite3.SQLiteStmt)
 	if !ok {
-		return nil, fmt.Errorf("go-sqlite3 prepared a %T", s)
+		return nil, fmt.Errorf("go-sqlite3 prepared a %T", prepared)
 	}
-	c.statements[query] = stmt
-	return stmt, nil
+	c.statements[query] = &statement{SQLiteStmt: s}
+	return c.statements[query], nil
 }
 
-// exec runs a statement and tells how many rows it changed.
-func (c *conn) exec(query string, args ...value) (driver.Result, error) {
-	s, err := c.prepare(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.Exec(args)
-}
+// exec runs a statement for what it does.
+func (c *conn) exec(query string, args ...value) error { return c.query(query, nil, args...) }
 
 // change runs a statement that writes.
 func (c *conn) change(query string, args ...value) error {
 	c.changed = true
-	_, err := c.exec(query, args...)
-	return err
+	return c.query(query, nil, args...)
 }
 
-// query calls scan for each row; the row is valid only until scan returns.
+// query calls scan for each row; the row is valid only until scan returns. A
+// statement that writes has done so when it returns. Going through the driver's
+// query, not its exec, binds all values and takes the first step in one call to C.
 func (c *conn) query(query string, scan func(row []value) error, args ...value) error {
 	s, err := c.prepare(query)
 	if err != nil {
 		return err
 	}
-	rows, err := s.Query(args)
+	s.args = s.args[:0]
+	for i, arg := range args {
+		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
+	}
+	rows, err := s.QueryContext(context.Background(), s.args)
 	if err != nil {
 		return err
 	}
-	row := make([]value, len(rows.Columns()))
+	if s.row == nil {
+		s.row = make([]value, len(rows.Columns()))
+	}
 	for {
-		if err = rows.Next(row); err != nil {
+		if err = rows.Next(s.row); err != nil {
 			break
 		}
-		if err = scan(row); err != nil {
-			break
+		if scan != nil {
+			if err = scan(s.row); err != nil {
+				break
+			}
 		}
 	}
-	if closed := rows.Close(); closed != nil && err == nil {
+	if closed := rows.Close(); closed != nil && isEOF(err) {
 		err = closed
 	}
+	clear(s.row)
+	clear(s.args)
 	if isEOF(err) {
 		return nil
 	}

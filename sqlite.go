@@ -245,17 +245,17 @@ func readBack(c *conn) error {
 // transaction that reads the version again under the lock.
 func (s *sqliteJournal) migrate() error {
 	c := s.q.conn
-	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return plain(err)
 	}
 	err := s.migrateLocked(c)
 	if err == nil {
-		if _, err = c.exec("COMMIT"); err == nil {
+		if err = c.exec("COMMIT"); err == nil {
 			return s.tighten()
 		}
 	}
 	if !c.raw.AutoCommit() {
-		_, undo := c.exec("ROLLBACK")
+		undo := c.exec("ROLLBACK")
 		err = errors.Join(err, undo)
 	}
 	return plain(err)
@@ -284,7 +284,7 @@ func (s *sqliteJournal) migrateLocked(c *conn) error {
 				return err
 			}
 		}
-		_, err := c.exec(insertValue, valueID, []byte(text))
+		err := c.exec(insertValue, valueID, []byte(text))
 		return err
 	}
 	return nil

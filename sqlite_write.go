@@ -26,7 +26,7 @@ const (
 		WHERE i.identity = ? AND i.name = ? AND i.scope = ? AND i.repeat = ? AND k.operation = ?
 		ORDER BY i.id DESC LIMIT 1`
 	insertIntent = `INSERT INTO intents (identity, keyhash, key, kind, scope, name, repeat, cost, previous,
-		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id`
 	selectKind = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
 	insertKind = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
 	selectKey  = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
@@ -132,13 +132,9 @@ func (s *sqliteJournal) insert(c *conn, r *Record, kind int64) (int64, error) {
 		identity = identityHash(r.Operation)
 	}
 	c.changed = true
-	result, err := c.exec(insertIntent, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
+	id, err := c.integer(insertIntent, 0, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
 		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
 		s.me(), r.Head, r.Payload, intentSum(r))
-	if err != nil {
-		return 0, err
-	}
-	id, err := result.LastInsertId()
 	if err == nil && id%sweepEvery == 0 {
 		err = s.sweep(c, id)
 	}

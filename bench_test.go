@@ -1,0 +1,129 @@
+package idem_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/idem-go/idem"
+)
+
+// instant is a far side that answers at once, without a socket: what is measured
+// is the library and its journal.
+type instant struct{ body string }
+
+func (i instant) RoundTrip(req *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
+		trace.GetConn(req.URL.Host)
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	io.Copy(io.Discard, req.Body)
+	return &http.Response{
+		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}},
+		Body:   io.NopCloser(strings.NewReader(i.body)), ContentLength: int64(len(i.body)), Request: req,
+	}, nil
+}
+
+func benchClient(b *testing.B) *idem.Client {
+	b.Helper()
+	c, err := idem.Open(filepath.Join(b.TempDir(), "bench.db"),
+		idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe()}),
+		idem.WithTransport(instant{`{"id":"` + strings.Repeat("x", 1000) + `"}`}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return c
+}
+
+func benchRequest(b *testing.B) *http.Request {
+	req, err := http.NewRequest(http.MethodPost, "http://api.invalid/v1/charges", strings.NewReader("note="+strings.Repeat("x", 500)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return req
+}
+
+func byCallers(b *testing.B, callers int, do func(n int64)) {
+	var n atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism((callers + 1) / 2)
+	b.ResetTimer()
+	if callers == 1 {
+		for b.Loop() {
+			do(n.Add(1))
+		}
+		return
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			do(n.Add(1))
+		}
+	})
+}
+
+// BenchmarkDo is a pair: an intent begun with 500 bytes, and an outcome of 1 KiB.
+func BenchmarkDo(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			c := benchClient(b)
+			byCallers(b, callers, func(n int64) {
+				resp, err := c.Do(benchRequest(b), idem.Operation{Name: "charge", ID: fmt.Sprintf("order-%d", n)})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				resp.Body.Close()
+			})
+		})
+	}
+}
+
+// BenchmarkBegin is an intent made durable.
+func BenchmarkBegin(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			c := benchClient(b)
+			byCallers(b, callers, func(n int64) {
+				op := idem.Operation{Name: "charge", ID: fmt.Sprintf("order-%d", n)}
+				if _, err := c.Begin(context.Background(), op, benchRequest(b)); err != nil {
+					b.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkReplay is a settled intent asked for again.
+func BenchmarkReplay(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			c := benchClient(b)
+			op := func(n int64) idem.Operation {
+				return idem.Operation{Name: "charge", ID: fmt.Sprintf("order-%d", n%256)}
+			}
+			for n := range int64(256) {
+				if _, err := c.Do(benchRequest(b), op(n)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			byCallers(b, callers, func(n int64) {
+				if _, err := c.Do(benchRequest(b), op(n)); err != nil {
+					b.Error(err)
+				}
+			})
+		})
+	}
+}
