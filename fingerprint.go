@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"io"
@@ -39,32 +38,27 @@ type payload struct {
 // fingerprint is the sha256 over method, host, path, query and canonical body.
 // Every part is framed by its length, so that no two payloads run together.
 func (p payload) fingerprint() [32]byte {
-	h := sha256.New()
-	frame(h, p.method, strings.ToLower(p.host), p.path)
+	var space [1024]byte // most payloads are read without an allocation for this
+	b := appendParts(space[:0], p.method, strings.ToLower(p.host), p.path)
 	if pairs, ok := formPairs(p.query, []string{keyIn(p.place, "query ")}); ok {
-		framePairs(h, pairs)
+		b = appendPairs(b, pairs)
 	} else {
-		frame(h, "raw", p.query)
+		b = appendParts(b, "raw", p.query)
 	}
 	kind, canonical := p.canonical()
-	frame(h, kind)
-	h.Write(canonical)
-	return [32]byte(h.Sum(nil))
+	b = append(appendParts(b, kind), canonical...)
+	return sha256.Sum256(b)
 }
 
-func frame(h hash.Hash, parts ...string) {
-	var buf [binary.MaxVarintLen64]byte
-	for _, part := range parts {
-		h.Write(buf[:binary.PutUvarint(buf[:], uint64(len(part)))])
-		io.WriteString(h, part)
-	}
-}
+// frame writes each part with its length before it.
+func frame(h hash.Hash, parts ...string) { h.Write(appendParts(nil, parts...)) }
 
-func framePairs(h hash.Hash, pairs [][2]string) {
-	frame(h, strconv.Itoa(len(pairs)))
+func appendPairs(b []byte, pairs [][2]string) []byte {
+	b = appendParts(b, strconv.Itoa(len(pairs)))
 	for _, pair := range pairs {
-		frame(h, pair[0], pair[1])
+		b = appendParts(b, pair[0], pair[1])
 	}
+	return b
 }
 
 // keyIn is the name in a key's place, where the place is of that kind: "header ",
@@ -83,22 +77,24 @@ func (p payload) canonical() (kind string, body []byte) {
 	if !ok {
 		return "bytes in " + strings.ToLower(p.contentEncoding), p.body
 	}
-	mediaType, params, err := mime.ParseMediaType(p.contentType)
-	if err != nil {
-		mediaType = ""
+	if len(plain) == 0 {
+		return "empty", nil
+	}
+	mediaType, params := p.contentType, map[string]string(nil)
+	if strings.ContainsAny(mediaType, "; ") || strings.ToLower(mediaType) != mediaType {
+		var err error
+		if mediaType, params, err = mime.ParseMediaType(p.contentType); err != nil {
+			mediaType = ""
+		}
 	}
 	switch {
-	case len(plain) == 0:
-		return "empty", nil
 	case mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"):
 		if c, ok := canonicalJSON(plain, p.omitted()); ok {
 			return "json", c
 		}
 	case mediaType == "application/x-www-form-urlencoded":
 		if pairs, ok := formPairs(string(plain), p.omitted()); ok {
-			h := sha256.New()
-			framePairs(h, pairs)
-			return "form", h.Sum(nil)
+			return "form", appendPairs(make([]byte, 0, len(plain)+16), pairs)
 		}
 	case strings.HasPrefix(mediaType, "multipart/"):
 		if c, ok := canonicalMultipart(plain, params["boundary"], p.omitted()); ok {
@@ -137,6 +133,10 @@ func (p payload) decoded() ([]byte, bool) {
 // name keep their order, which may mean something. ok is false for what does not
 // decode.
 func formPairs(form string, omit []string) (pairs [][2]string, ok bool) {
+	if form == "" {
+		return nil, true
+	}
+	pairs = make([][2]string, 0, 1+strings.Count(form, "&"))
 	for form != "" {
 		var pair string
 		pair, form, _ = strings.Cut(form, "&")

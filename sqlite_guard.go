@@ -17,8 +17,6 @@ const (
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 AND o.state = 2
 			AND o.version > coalesce((SELECT max(version) FROM changes WHERE intent = ?1), 0)
 			AND NOT EXISTS (SELECT 1 FROM outcomes p WHERE p.id BETWEEN o.id + 1 AND ?1 * 4096 + 4095))`
-	selectAlias = `SELECT a.intent FROM aliases a JOIN intents i ON i.id = a.intent JOIN kinds k ON k.id = i.kind
-		WHERE a.identity = ? AND a.name = ? AND a.scope = ? AND a.repeat = ? AND k.operation = ? LIMIT 1`
 	insertAlias = `INSERT INTO aliases (identity, scope, name, repeat, intent) VALUES (?, ?, ?, ?, ?)`
 )
 
@@ -87,11 +85,6 @@ func (c *conn) counted(id int64) (n *countedIntent, err error) {
 		return nil
 	}, id)
 	return n, err
-}
-
-// alias is the intent that an ID stands for; 0: none.
-func (s *sqliteJournal) alias(c *conn, op Operation) (int64, error) {
-	return c.integer(selectAlias, 0, identityHash(op), op.ID, op.Scope, int64(op.Repeat), op.Name)
 }
 
 func sameHash(r *Record) int64 {
