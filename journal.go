@@ -91,6 +91,16 @@ type Guards struct {
 // on tells whether there is anything to check now or to be found later.
 func (g Guards) on() bool { return !g.Reemission.IsZero() || g.Limit != Limit{} }
 
+// OpenJournal opens or makes the SQLite journal at path, as Open does, without a
+// client on it: for New, for a server, for tools. Close it.
+func OpenJournal(path string) (Journal, error) {
+	s, err := openSQLite(path)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
 // Record is what a journal keeps of one intent: how it was begun, which never
 // changes, and the changes since.
 type Record struct {

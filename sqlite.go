@@ -53,16 +53,6 @@ type sqliteJournal struct {
 	work sync.WaitGroup
 }
 
-// OpenJournal opens or makes the SQLite journal at path, as Open does, without a
-// client on it: for New, for a server, for tools. Close it.
-func OpenJournal(path string) (Journal, error) {
-	s, err := openSQLite(path)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
 // openSQLite opens or makes the journal at path.
 func openSQLite(path string) (*sqliteJournal, error) {
 	if path == "" {
