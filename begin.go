@@ -31,8 +31,8 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 	if r.Key, err = p.Contract.newKey(); err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
 	}
-	if !r.Terms.Tool {
-		if _, err := newWireRequest(r, secrets{}); err != nil { // the key fits into its place
+	if field := keyIn(r.Terms.KeyPlace, "field "); field != "" && !r.Terms.Tool {
+		if _, err := newWireRequest(r, secrets{}); err != nil { // the body has no such place
 			return nil, fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)
 		}
 	}

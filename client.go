@@ -306,6 +306,9 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 		return nil, err
 	}
 	in.live = &liveRequest{request: req, secrets: s}
+	if in.record == r {
+		in.live.head = &h
+	}
 	return in, nil
 }
 

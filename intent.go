@@ -105,6 +105,7 @@ type Intent struct {
 type liveRequest struct {
 	request *http.Request // only for the replies' Request field
 	secrets secrets
+	head    *head // of the request, where it is the one that was journaled, once
 
 	transport http.RoundTripper // what attempts go through; nil: the client's
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,7 +60,7 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 				return head{}, nil, secrets{}, fmt.Errorf("the request's header %q has a line break", name)
 			}
 		}
-		h.header[name] = values
+		h.header[name] = slices.Clone(values)
 	}
 	clean := *u
 	if u.User != nil {
@@ -141,13 +142,19 @@ type wireRequest struct {
 	body []byte
 }
 
-// newWireRequest puts the key into its place, which may be in the body.
+// newWireRequest is a journaled request as it is sent.
 func newWireRequest(r *Record, s secrets) (*wireRequest, error) {
 	h, err := decodeHead(r.Head)
 	if err != nil {
 		return nil, err
 	}
-	w := &wireRequest{head: h, body: r.Payload}
+	return h.wire(r, s)
+}
+
+// wire puts the key into its place, which may be in the body, and the credentials
+// of the call at hand back. h is the caller's no longer.
+func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
+	w = &wireRequest{head: h, body: r.Payload}
 	kind, name, _ := strings.Cut(r.Terms.KeyPlace, " ")
 	switch kind {
 	case "header":

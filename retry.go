@@ -22,18 +22,22 @@ func backoff(r Retry, n int, asked time.Duration) time.Duration {
 }
 
 // loop is one call's attempts. What an attempt proved decides; go-retryablehttp
-// only drives, so it is given nothing it could act on by itself: a reply that is
-// the same each time, no body, no URL, and no logger.
+// only drives the second and later ones, so it is given nothing it could act on by
+// itself: a reply that is the same each time, no body, no URL, and no logger.
 type loop struct {
 	attempt func(ctx context.Context) (again bool, asked time.Duration)
 	retry   Retry
 
-	again bool
-	asked time.Duration
+	again   bool
+	asked   time.Duration
+	started bool
 }
 
 // run makes attempts until one says that it was the last, or ctx ends between two.
 func (l *loop) run(ctx context.Context) error {
+	if l.again, l.asked = l.attempt(ctx); !l.again {
+		return nil
+	}
 	client := &retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: l},
 		RetryMax:   l.retry.MaxAttempts,
@@ -51,9 +55,13 @@ func (l *loop) run(ctx context.Context) error {
 	return err
 }
 
-// RoundTrip makes one attempt. What goes to the wire is built there.
+// RoundTrip makes one attempt; the first was made before. What goes to the wire is
+// built there.
 func (l *loop) RoundTrip(req *http.Request) (*http.Response, error) {
-	l.again, l.asked = l.attempt(req.Context())
+	if l.started {
+		l.again, l.asked = l.attempt(req.Context())
+	}
+	l.started = true
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
 }
 

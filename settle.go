@@ -50,13 +50,24 @@ func (r *run) action() (action, error) {
 			base = live.transport
 		}
 	}
-	w, err := newWireRequest(r.record, s)
+	w, err := r.wireRequest(s)
 	if err != nil {
 		return action{}, err
 	}
 	return action{host: w.head.url.Host, do: func(ctx context.Context) exchange {
 		return r.client.send(ctx, w, r.policy, base)
 	}}, nil
+}
+
+// wireRequest is what the attempts send. The journal's text need not be read where
+// this process wrote it a moment ago.
+func (r *run) wireRequest(s secrets) (*wireRequest, error) {
+	if live := r.in.live; live != nil && live.head != nil {
+		h := *live.head
+		live.head = nil // it is changed now, so it serves once; runs of one intent never overlap
+		return h.wire(r.record, s)
+	}
+	return newWireRequest(r.record, s)
 }
 
 // attempt makes one attempt, if it still may, and tells whether to make another.
