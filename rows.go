@@ -105,11 +105,25 @@ func decodeTries(text []byte) ([]Try, error) {
 	var tries []Try
 	for line := range bytes.Lines(text) {
 		var t Try
-		var at, took int64
-		if _, err := fmt.Sscanf(string(line), "%d %d %d %d %q %q", &t.Attempt, &at, &took, &t.Status, &t.Reason, &t.Err); err != nil {
-			return nil, fmt.Errorf("an attempt that cannot be read: %w", err)
+		var number, at, took, status int64
+		rest, ok := string(line), true
+		for _, n := range [...]*int64{&number, &at, &took, &status} {
+			field, tail, found := strings.Cut(rest, " ")
+			v, err := strconv.ParseInt(field, 10, 64)
+			*n, rest, ok = v, tail, ok && found && err == nil
 		}
-		t.At, t.Took = unixTime(at), time.Duration(took)
+		for _, text := range [...]*string{&t.Reason, &t.Err} {
+			quoted, err := strconv.QuotedPrefix(rest)
+			if err != nil {
+				return nil, fmt.Errorf("an attempt that cannot be read: %.40q", line)
+			}
+			*text, err = strconv.Unquote(quoted)
+			rest, ok = strings.TrimPrefix(rest[len(quoted):], " "), ok && err == nil
+		}
+		if !ok {
+			return nil, fmt.Errorf("an attempt that cannot be read: %.40q", line)
+		}
+		t.Attempt, t.At, t.Took, t.Status = int(number), unixTime(at), time.Duration(took), int(status)
 		tries = append(tries, t)
 	}
 	return tries, nil

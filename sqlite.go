@@ -25,7 +25,6 @@ const (
 	applicationID  = 0x6964656d // "idem"
 	schemaVersion  = 1
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
-	readers        = 4
 	walSizeLimit   = 16 << 20
 	walPagesToCopy = 1000
 )
@@ -36,18 +35,20 @@ type sqliteJournal struct {
 	path    string
 	file    os.FileInfo // the file that was opened, to notice when another takes its place
 	q       *committer
-	readers chan *conn // nil until first used
+	readers *pool
 	locks   *lockFile
 
 	owning sync.Mutex // held while a slot is taken
 	mu     sync.Mutex
-	owner  int64            // epoch * 256 + slot; 0: no slot taken yet
-	owned  map[string]int64 // the id of what this opener owns, by key
+	owner  int64              // epoch * 256 + slot; 0: no slot taken yet
+	owned  map[string]holding // what this opener owns, by key
 	kinds  map[kindKey]int64
 	names  map[int64]kindKey
 	counts map[countKey]Counter // not written yet
 	taken  map[countKey]Counter // in the transaction under way
 	closed bool
+
+	settled hints // identities that this opener saw settled
 
 	stop chan struct{}
 	work sync.WaitGroup
@@ -66,10 +67,11 @@ func openSQLite(path string) (*sqliteJournal, error) {
 		whole = real // one file, one lock file, whatever it is called
 	}
 	s := &sqliteJournal{
-		path: whole, readers: make(chan *conn, readers),
-		owned: map[string]int64{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
+		path:  whole,
+		owned: map[string]holding{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
 		counts: map[countKey]Counter{}, stop: make(chan struct{}),
 	}
+	s.readers = newPool(s.dsn(connection + "&_query_only=1"))
 	if err := s.open(); err != nil {
 		s.closeFiles()
 		return nil, fmt.Errorf("idem: opening the journal %s: %w", path, err)
@@ -316,29 +318,6 @@ func createFile(path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// reader borrows a connection that reads.
-func (s *sqliteJournal) read(use func(c *conn) error) error {
-	var c *conn
-	select {
-	case c = <-s.readers:
-	default:
-		var err error
-		if c, err = openConn(s.dsn(connection + "&_query_only=1")); err != nil {
-			return plain(err)
-		}
-		if err := readBack(c); err != nil {
-			return errors.Join(plain(err), c.close())
-		}
-	}
-	err := use(c)
-	select {
-	case s.readers <- c:
-		return plain(err)
-	default:
-		return plain(errors.Join(err, c.close()))
-	}
-}
-
 // Close writes what is still to be counted, closes every connection and drops the
 // lock last.
 func (s *sqliteJournal) Close() error {
@@ -357,14 +336,8 @@ func (s *sqliteJournal) Close() error {
 
 func (s *sqliteJournal) closeFiles() error {
 	var errs []error
-	for {
-		select {
-		case c := <-s.readers:
-			errs = append(errs, c.close())
-			continue
-		default:
-		}
-		break
+	if s.readers != nil {
+		errs = append(errs, s.readers.close())
 	}
 	if s.q != nil {
 		errs = append(errs, s.q.conn.close())

@@ -37,6 +37,9 @@ const (
 
 // Begin implements Journal.
 func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error) {
+	if standing, err := s.replayable(r); err != nil || standing != nil {
+		return NewestLink, standing, err
+	}
 	if err := s.own(ctx); err != nil {
 		return NoObstacle, nil, err
 	}
@@ -66,10 +69,13 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 		return c.change(insertGuarded, id, sameHash(r), budgetHash(r.Operation), r.Begun.UnixNano())
 	})
 	if err != nil || obstacle != NoObstacle {
+		if obstacle == NewestLink && standing.Standing().State == Succeeded {
+			s.settled.add(identityHash(r.Operation))
+		}
 		return obstacle, standing, err
 	}
 	s.mu.Lock()
-	s.owned[r.Key] = id
+	s.owned[r.Key] = holding{id, identityOf(r.Operation)}
 	s.kinds[shared], s.names[kind] = kind, shared
 	s.mu.Unlock()
 	return NoObstacle, nil, nil
@@ -180,6 +186,9 @@ func (s *sqliteJournal) Change(ctx context.Context, change *Change) (standing *R
 		return nil, false, err
 	}
 	var id int64
+	s.mu.Lock()
+	held := s.owned[change.Key]
+	s.mu.Unlock()
 	err = s.q.commit(ctx, func(c *conn) (err error) {
 		standing, ok = nil, false
 		if id, err = s.find(c, change.Key); id == 0 || err != nil {
@@ -199,20 +208,23 @@ func (s *sqliteJournal) Change(ctx context.Context, change *Change) (standing *R
 	}
 	s.mu.Lock()
 	if change.Kind == Claimed || change.Kind == Marked {
-		s.owned[change.Key] = id
+		s.owned[change.Key] = holding{id, held.identity}
 	} else {
 		delete(s.owned, change.Key)
 	}
 	s.mu.Unlock()
+	if change.Kind == Settled && held.identity != 0 {
+		s.settled.add(held.identity)
+	}
 	return nil, true, nil
 }
 
 func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
 	s.mu.Lock()
-	id := s.owned[key]
+	held := s.owned[key]
 	s.mu.Unlock()
-	if id != 0 {
-		return id, nil
+	if held.id != 0 {
+		return held.id, nil
 	}
 	return c.integer(selectKey, 0, keyHash(key), key)
 }

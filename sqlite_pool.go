@@ -1,0 +1,107 @@
+//go:build cgo
+
+package idem
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// pool is a few connections that read, opened when they are first needed. More
+// callers than connections wait for one.
+type pool struct {
+	dsn   string
+	slots chan struct{}
+	idle  chan *conn
+}
+
+const poolSize = 4
+
+func newPool(dsn string) *pool {
+	return &pool{dsn: dsn, slots: make(chan struct{}, poolSize), idle: make(chan *conn, poolSize)}
+}
+
+func (p *pool) take() (*conn, error) {
+	select {
+	case c := <-p.idle:
+		return c, nil
+	default:
+	}
+	c, err := openConn(p.dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := readBack(c); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// close closes what nobody uses; it is called when nobody uses any.
+func (p *pool) close() error {
+	var errs []error
+	for {
+		select {
+		case c := <-p.idle:
+			errs = append(errs, c.close())
+		default:
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// read borrows a connection that reads.
+func (s *sqliteJournal) read(use func(c *conn) error) error {
+	s.readers.slots <- struct{}{}
+	defer func() { <-s.readers.slots }()
+	c, err := s.readers.take()
+	if err != nil {
+		return plain(err)
+	}
+	err = use(c)
+	s.readers.idle <- c
+	return plain(err)
+}
+
+// holding is an intent that this opener owns.
+type holding struct {
+	id       int64
+	identity int64 // its hash; 0: it has no ID, or was begun by another opener
+}
+
+func identityOf(op Operation) int64 {
+	if op.ID == "" {
+		return 0
+	}
+	return identityHash(op)
+}
+
+// hints remembers identities that were seen settled, so that asking for one again
+// goes to a connection that reads and not through the writer. It forgets, and may
+// be wrong about what another process did since: then nothing is lost but a look.
+type hints struct{ slots [1 << 14]atomic.Int64 }
+
+func (h *hints) add(identity int64) { h.slots[uint64(identity)%uint64(len(h.slots))].Store(identity) }
+func (h *hints) has(identity int64) bool {
+	return h.slots[uint64(identity)%uint64(len(h.slots))].Load() == identity
+}
+
+// replayable is the newest link of r's identity, where it was seen settled before
+// and still is what stands in r's way.
+func (s *sqliteJournal) replayable(r *Record) (standing *Record, err error) {
+	if r.Operation.ID == "" || r.Previous != "" || !s.settled.has(identityHash(r.Operation)) {
+		return nil, nil
+	}
+	err = s.read(func(c *conn) error {
+		newest, _, _, err := s.newest(c, r.Operation)
+		if err != nil || newest == 0 {
+			return err
+		}
+		standing, err = s.load(c, newest)
+		return err
+	})
+	if err != nil || standing == nil || standing.Standing().State != Succeeded {
+		return nil, err
+	}
+	return standing, nil
+}
