@@ -40,8 +40,9 @@ func (s *sqliteJournal) addLocked(n Counter) {
 // takeCounts gives what waits to the transaction at hand.
 func (s *sqliteJournal) takeCounts(c *conn) error {
 	s.mu.Lock()
-	waiting := s.counts
-	if len(waiting) > 0 {
+	var waiting map[countKey]Counter // s.counts itself is others' to write to
+	if len(s.counts) > 0 {
+		waiting = s.counts
 		s.counts, s.taken = map[countKey]Counter{}, waiting
 	}
 	s.mu.Unlock()

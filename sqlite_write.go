@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"hash/crc32"
 	"strconv"
 )
@@ -29,7 +30,9 @@ const (
 		UNION ALL SELECT a.intent, NULL FROM aliases a JOIN intents i ON i.id = a.intent JOIN kinds k ON k.id = i.kind
 			WHERE a.identity = ?1 AND a.name = ?2 AND a.scope = ?3 AND a.repeat = ?4 AND k.operation = ?5`
 	insertIntent = `INSERT INTO intents (identity, keyhash, key, kind, scope, name, repeat, cost, previous,
-		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id`
+		fingerprint, rules, begun, owner, head, payload, checksum)
+		SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16
+		WHERE NOT EXISTS (SELECT 1 FROM intents WHERE keyhash = ?2 AND key = ?3) RETURNING id`
 	selectKind = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
 	insertKind = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
 	selectKey  = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
@@ -145,6 +148,9 @@ func (s *sqliteJournal) insert(c *conn, r *Record, kind int64) (int64, error) {
 	id, err := c.integer(insertIntent, 0, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
 		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
 		s.me(), r.Head, r.Payload, intentSum(r))
+	if err == nil && id == 0 {
+		err = fmt.Errorf("the key %q is another intent's already: Contract.NewKey must make a new one each time", r.Key)
+	}
 	if err == nil && id%sweepEvery == 0 {
 		err = s.sweep(c, id)
 	}
