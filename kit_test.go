@@ -127,6 +127,7 @@ func invoiceRequest(server string, cents int) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodPost, server+"/v1/invoices", strings.NewReader(fmt.Sprintf("amount=%d&currency=usd", cents)))
 	if err == nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Accept", "application/json")
 		req.Header.Set("Authorization", "Bearer "+secret)
 	}
 	return req, err

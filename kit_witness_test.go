@@ -1,0 +1,112 @@
+package idem_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// seen is what a witness reads of one intent: rows as they are on disk.
+type seen struct {
+	Key, Head, Payload string
+	Kinds              []int64 // of its changes, oldest first
+	Outcomes           int
+}
+
+// Witness reads and bends a journal with a raw SQLite handle, from a process of its
+// own: what it sees is what everybody but the writer sees.
+//
+//	read KEY   answers with what is there, or null
+//	steal KEY  makes the intent's owner look dead to others: its place in the lock
+//	           file gets a newer epoch, as if the lock had been lost
+func (children) Witness(l *link) error {
+	var path string
+	if err := l.args(&path); err != nil {
+		return err
+	}
+	for {
+		what, key, _ := strings.Cut(l.hear(), " ")
+		db, err := openRaw(path)
+		if err != nil {
+			return err
+		}
+		switch what {
+		case "read":
+			var found *seen
+			rows, err := db.Query(`SELECT i.id, i.key, i.head, i.payload FROM intents i WHERE i.key = ?`, key)
+			if err != nil {
+				return err
+			}
+			id := int64(0)
+			for rows.Next() {
+				if found != nil {
+					return fmt.Errorf("two intents have the key %s", key)
+				}
+				found = &seen{}
+				if err := rows.Scan(&id, &found.Key, &found.Head, &found.Payload); err != nil {
+					return err
+				}
+			}
+			if err := rows.Close(); err != nil {
+				return err
+			}
+			if found != nil {
+				if err := db.QueryRow(`SELECT count(*) FROM outcomes WHERE id / 4096 = ?`, id).Scan(&found.Outcomes); err != nil {
+					return err
+				}
+				kinds, err := db.Query(`SELECT kind FROM changes WHERE intent = ? ORDER BY version`, id)
+				if err != nil {
+					return err
+				}
+				for kinds.Next() {
+					var kind int64
+					if err := kinds.Scan(&kind); err != nil {
+						return err
+					}
+					found.Kinds = append(found.Kinds, kind)
+				}
+				if err := kinds.Close(); err != nil {
+					return err
+				}
+			}
+			text, err := json.Marshal(found)
+			if err != nil {
+				return err
+			}
+			l.say("%s", text)
+		case "steal":
+			if _, err := db.Exec(`UPDATE owners SET epoch = (SELECT max(epoch) + 1 FROM owners)
+				WHERE slot = (SELECT owner & 255 FROM intents WHERE key = ?)`, key); err != nil {
+				return err
+			}
+			l.say("stolen")
+		default:
+			return fmt.Errorf("told to %q", what)
+		}
+		if err := db.Close(); err != nil {
+			return err
+		}
+	}
+}
+
+// witness is a Witness of one journal.
+type witness struct{ *process }
+
+func newWitness(t testing.TB, path string) witness { return witness{startChild(t, "Witness", path)} }
+
+// read is what is on disk of a key; nil: nothing.
+func (w witness) read(key string) *seen {
+	w.tell("read " + key)
+	var found *seen
+	require.NoError(w.t, json.Unmarshal([]byte(w.hear()), &found))
+	return found
+}
+
+// steal makes the owner of a key look dead to others.
+func (w witness) steal(key string) {
+	w.tell("steal " + key)
+	w.expect("stolen")
+}
