@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -48,10 +49,12 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 		switch obstacle {
 		case OverLimit:
 			c.count(r.Operation, reasonLimit)
-			return nil, failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit",
+			err := failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit",
 				r.Operation, p.Limit)
+			c.tell(ctx, nil, r.Operation, reasonLimit, err)
+			return nil, err
 		case Reemitted:
-			if in, err, done := c.reemitted(r, standing, p); done {
+			if in, err, done := c.reemitted(ctx, r, standing, p); done {
 				return in, err
 			}
 		}
@@ -67,9 +70,11 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 		switch meet(standing, c.running(standing.Key), c.samePayload(standing, r, p)) {
 		case meetMismatch:
 			c.count(standing.Operation, reasonMismatch)
-			return nil, failure(ErrMismatch, nil,
+			err := failure(ErrMismatch, nil,
 				"%s was begun with another payload: it differs in %s; it is %s and keeps its own payload; use another ID for another thing, or Operation.Repeat; nothing was sent",
 				describe(standing), c.difference(standing, r, p), standing.Standing().State)
+			c.tell(ctx, in, standing.Operation, reasonMismatch, err)
+			return nil, err
 		case meetNewLink:
 			r.Previous = standing.Key
 			continue
@@ -95,16 +100,18 @@ func guardsOf(p Policy, r *Record) Guards {
 
 // reemitted answers an ID that stands for an intent begun under another one.
 // done is false where the usual table decides: another payload, above all.
-func (c *Client) reemitted(r, first *Record, p Policy) (in *Intent, err error, done bool) {
+func (c *Client) reemitted(ctx context.Context, r, first *Record, p Policy) (in *Intent, err error, done bool) {
 	if !c.samePayload(first, r, p) {
 		return nil, nil, false
 	}
 	c.clock.saw(first)
 	c.count(r.Operation, reasonReemitted)
 	if p.Refuse {
-		return nil, failure(ErrDuplicate, nil,
+		err := failure(ErrDuplicate, nil,
 			"%s was asked for already, as %s, at %s; nothing was sent; an intended repeat says so with Operation.Repeat",
-			r.Operation, describe(first), first.Begun.UTC().Format(time.RFC3339)), true
+			r.Operation, describe(first), first.Begun.UTC().Format(time.RFC3339))
+		c.tell(ctx, &Intent{client: c, record: first}, r.Operation, reasonReemitted, err)
+		return nil, err, true
 	}
 	return &Intent{client: c, record: first, counted: true}, nil, true
 }
@@ -129,14 +136,21 @@ func (c *Client) samePayload(recorded, asked *Record, p Policy) bool {
 	if !recorded.Forgotten.IsZero() || recorded.Terms.Tool != asked.Terms.Tool {
 		return false
 	}
-	again, err := recordedPayload(recorded, p)
+	again, err := c.recordedPayload(recorded, p)
 	return err == nil && c.fingerprint(again) == asked.Fingerprint
 }
 
-// recordedPayload is what a record's fingerprint covers, under today's policy.
-func recordedPayload(r *Record, p Policy) (payload, error) {
+// recordedPayload is what a record's fingerprint covers, under today's policy and,
+// for a tool, today's type of its input.
+func (c *Client) recordedPayload(r *Record, p Policy) (payload, error) {
 	if r.Terms.Tool {
-		return toolPayload(r.Operation.Name, r.Payload, p), nil
+		input := r.Payload
+		if e := c.tool(r.Operation.Name); e != nil {
+			if again, err := e.decodeAgain(input); err == nil {
+				input = again
+			}
+		}
+		return toolPayload(r.Operation.Name, input, p), nil
 	}
 	h, err := decodeHead(r.Head)
 	if err != nil {
@@ -166,8 +180,8 @@ func (c *Client) difference(recorded, asked *Record, p Policy) string {
 	if !recorded.Forgotten.IsZero() {
 		return "a field that can no longer be named, since the payload was pruned"
 	}
-	a, errA := recordedPayload(recorded, p)
-	b, errB := recordedPayload(asked, p)
+	a, errA := c.recordedPayload(recorded, p)
+	b, errB := c.recordedPayload(asked, p)
 	if errA != nil || errB != nil {
 		return "the request"
 	}
@@ -189,9 +203,11 @@ func (c *Client) journalError(r *Record, doing string, err error) error {
 
 // releaseIdle gives up, now and then, what was begun here and sees no Do, so that
 // no other process waits for it.
+// It also tries again to record what the journal would not take, and prunes.
 func (c *Client) releaseIdle() {
 	tick := time.NewTicker(c.options.idleRelease / 4)
 	defer tick.Stop()
+	pruned := time.Now() // not at once: opening costs nothing, however much is settled
 	for {
 		select {
 		case <-c.stopped.Done():
@@ -199,11 +215,19 @@ func (c *Client) releaseIdle() {
 		case <-tick.C:
 		}
 		c.release(c.options.idleRelease)
+		if time.Since(pruned) >= pruneInterval {
+			now := c.clock.now()
+			c.journal.Prune(c.stopped, now.Add(-c.options.outcomes), now.Add(-c.options.identities)) // it goes on the next time
+			pruned = time.Now()
+		}
 		c.saveAll() // its error is told to whoever asks for that intent, and by Close
 	}
 }
 
 func (c *Client) releaseAll() { c.release(0) }
+
+// releasers is how many rows are released at once.
+const releasers = 64
 
 // release writes a row for each intent that was begun at least so long ago and is
 // not being executed: it was never sent, and is anybody's.
@@ -217,13 +241,20 @@ func (c *Client) release(age time.Duration) {
 		}
 	}
 	c.mu.Unlock()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, releasers) // together they share transactions
 	for _, key := range keys {
-		now := c.clock.now()
-		// A failure loses nothing: the next owner then has to take it for one that
-		// may have been sent.
-		c.journal.Change(context.WithoutCancel(c.stopped), &Change{
-			Key: key, Kind: Released, At: now, Reason: "never sent",
-			Standing: Standing{Version: 1, State: Pending, Window: now},
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			now := c.clock.now()
+			// A failure loses nothing: the next owner then has to take it for one that
+			// may have been sent.
+			c.journal.Change(context.WithoutCancel(c.stopped), &Change{
+				Key: key, Kind: Released, At: now, Reason: "never sent",
+				Standing: Standing{Version: 1, State: Pending, Window: now},
+			})
 		})
 	}
+	wg.Wait()
 }

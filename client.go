@@ -62,6 +62,7 @@ type options struct {
 	maxPayload, maxReply  int64
 	wall                  func() time.Time
 	idleRelease, pollTime time.Duration
+	grace                 time.Duration // of a tool's function
 }
 
 const (
@@ -69,6 +70,7 @@ const (
 	defaultOutcomes   = 30 * 24 * time.Hour  // how long outcomes are kept
 	defaultIdentities = 365 * 24 * time.Hour // how long bare identities are kept
 	pollInterval      = 25 * time.Millisecond
+	pruneInterval     = 10 * time.Minute
 	idleInterval      = 10 * time.Second // a Begin that sees no Do for so long is released
 )
 
@@ -172,7 +174,7 @@ func collect(opts []Option) (options, error) {
 	o := options{
 		outcomes: defaultOutcomes, identities: defaultIdentities,
 		maxPayload: defaultLimit, maxReply: defaultLimit,
-		wall: time.Now, idleRelease: idleInterval, pollTime: pollInterval,
+		wall: time.Now, idleRelease: idleInterval, pollTime: pollInterval, grace: defaultGrace,
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -362,6 +364,9 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.closed = true
+	for _, r := range c.runs {
+		r.cancel() // no more waits between attempts; what is under way goes on
+	}
 	c.mu.Unlock()
 	c.stop()
 	c.work.Wait()

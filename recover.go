@@ -37,7 +37,8 @@ const recoverers = 8
 // journaled under another Policy.Version or Account, those whose credentials were
 // not journaled while neither WithTransport nor Policy.Authorize puts them back,
 // and those of tools that are not registered. Their error is in no report: read
-// Intents. The error is the journal's, or ctx's.
+// Intents. The error is the journal's, or ctx's, or that of a tool whose input no
+// longer decodes; the other intents are recovered all the same.
 func (c *Client) Recover(ctx context.Context) (Report, error) {
 	var report Report
 	var mu sync.Mutex
@@ -74,6 +75,7 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 			}
 			switch {
 			case err != nil:
+				report.Skipped++
 			case state == Succeeded:
 				report.Succeeded++
 			case state == Failed:
@@ -95,7 +97,10 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 // skips tells whether an open intent is not for Recover.
 func (c *Client) skips(in *Intent) bool {
 	r, _ := in.snapshot()
-	if r.Owner == OwnedAlive || c.running(r.Key) {
+	c.mu.Lock()
+	_, begun := c.idle[r.Key] // by a caller here, who will call Do
+	c.mu.Unlock()
+	if r.Owner == OwnedAlive || begun || c.running(r.Key) {
 		return true
 	}
 	p := c.policyOf(r)

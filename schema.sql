@@ -108,6 +108,11 @@ CREATE TABLE aliases (
 CREATE INDEX aliases_identity ON aliases (identity);
 CREATE INDEX aliases_intent ON aliases (intent);
 
+-- Intents that were not settled yet when pruning passed them.
+CREATE TABLE late (
+  id INTEGER PRIMARY KEY
+);
+
 CREATE TABLE notes (
   id     INTEGER PRIMARY KEY,
   intent INTEGER NOT NULL,
