@@ -19,13 +19,14 @@ func Advice(err error) string {
 			return ""
 		}
 	}
+	var read *readFailed
 	switch {
 	case errors.Is(err, ErrUnrecorded):
-		return "It was done; do not do it again."
+		return "It is settled and its answer stands; do not ask for it again."
 	case errors.Is(err, ErrOutcomeTruncated):
 		return "It was done, but the answer was too long to keep; do not do it again."
 	case errors.Is(err, ErrForgotten):
-		return "It was settled long ago and the answer is no longer kept; do not do it again under this name."
+		return "It was settled before and its answer is not kept; do not do it again; look there, or ask a person, if the answer matters."
 	case errors.Is(err, ErrInDoubt):
 		return "It may have happened and nobody can tell yet; do not try it in another way, go on with something else or ask a person."
 	case errors.Is(err, ErrMismatch):
@@ -40,8 +41,8 @@ func Advice(err error) string {
 		return "It was refused and nothing happened: " + sentence(err) + " Mend the arguments, or do without it."
 	case errors.Is(err, ErrNotSent):
 		return "Nothing was sent and nothing happened; the same call may be made again later."
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return ""
+	case errors.As(err, &read) && !errors.Is(err, context.Canceled):
+		return "It failed and changed nothing; it may be asked again."
 	}
 	return ""
 }
@@ -52,12 +53,12 @@ func sentence(err error) string {
 	var tool *toolError
 	var own *because
 	switch {
-	case errors.As(err, &tool):
-		text = tool.err.Error()
-	case errors.As(err, &own) && own.cause != nil:
-		text = own.cause.Error()
 	case errors.As(err, &own) && own.said != "":
 		text = own.said
+	case errors.As(err, &own) && own.cause != nil:
+		text = words(own.cause)
+	case errors.As(err, &tool):
+		text = words(tool)
 	}
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > 300 {

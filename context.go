@@ -41,7 +41,8 @@ type operationSlot struct {
 //
 // One operation is one write: another write under the same context is ErrMismatch.
 // Inside a tool function the write is a child intent, whose scope is the key of
-// the tool's intent, and whose ID should be named.
+// the tool's intent. Name its ID where the function makes more than one write of
+// the same name: without an ID, the name is the ID.
 func WithOperation(ctx context.Context, op Operation) context.Context {
 	slot := &operationSlot{op: op}
 	switch frame := ctx.Value(frameKey).(type) {
@@ -50,7 +51,12 @@ func WithOperation(ctx context.Context, op Operation) context.Context {
 	case *operationSlot:
 		slot.parent = frame.parent
 	}
-	if slot.op.ID == "" {
+	switch {
+	case slot.op.ID != "":
+	case slot.parent != nil:
+		// A function that runs again must meet its own child, not make another.
+		slot.op.ID = op.Name
+	default:
 		slot.op.ID = uuid.NewString()
 	}
 	return context.WithValue(ctx, frameKey, slot)

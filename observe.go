@@ -10,10 +10,13 @@ import (
 // Observer is told of calls and attempts as they happen, for metrics and traces.
 // Both methods return at once; they may be called from many goroutines.
 type Observer interface {
-	// Start is told that e begins: e.Attempt 0 is an execution, 1, 2, … an attempt
-	// of it. The context it returns is the one that goes on.
+	// Start is told that e begins: e.Attempt 0 is a call, 1, 2, … an attempt that it
+	// makes. The context it returns is the one that goes on: into the attempts, and
+	// into a tool's function.
 	Start(ctx context.Context, e Event) context.Context
-	// End is told how it ended, under the context that Start returned.
+	// End is told how it ended, under the context that Start returned. A call that
+	// executed nothing has the Reason that it is counted by: replayed, coalesced,
+	// reemitted, mismatch or limit.
 	End(ctx context.Context, e Event)
 }
 
@@ -22,8 +25,8 @@ type Observer interface {
 type Event struct {
 	At        time.Time // journal time
 	Operation Operation
-	Intent    *Intent
-	Attempt   int // 0: the call, or a change of state; 1, 2, …: that attempt
+	Intent    *Intent // nil where nothing was begun: a call over its limit
+	Attempt   int     // 0: the call, or a change of state; 1, 2, …: that attempt
 	State     State
 	Status    int    // of the HTTP reply; 0: none
 	Reason    string // a word or two
@@ -68,15 +71,31 @@ func (c *Client) observeEnd(ctx context.Context, r *run, attempt int, started ti
 	c.options.observer.End(ctx, e)
 }
 
+// tell tells the observer of a call that executed nothing, and why it did not. in
+// is nil where nothing was begun.
+func (c *Client) tell(ctx context.Context, in *Intent, op Operation, reason string, err error) {
+	if c.options.observer == nil {
+		return
+	}
+	e := Event{At: c.clock.now(), Operation: op, Intent: in}
+	if in != nil {
+		e.State = in.State()
+	}
+	ctx = c.options.observer.Start(ctx, e)
+	e.Reason, e.Err = reason, err
+	c.options.observer.End(ctx, e)
+}
+
 // logSettled writes one line for a settled intent, with nothing secret in it.
-func (c *Client) logSettled(r *run) {
+func (c *Client) logSettled(rec *Record, st Standing, reason string) {
 	if c.options.logger == nil {
 		return
 	}
-	op := r.record.Operation
-	c.options.logger.LogAttrs(context.Background(), slog.LevelInfo, "idem: "+r.st.State.String(),
+	op := rec.Operation
+	c.options.logger.LogAttrs(context.Background(), slog.LevelInfo, "idem: "+st.State.String(),
 		slog.String("operation", op.Name), slog.String("scope", op.Scope), slog.String("id", op.ID),
-		slog.String("key", r.record.Key), slog.String("reason", r.last.reason), slog.Int("attempts", r.st.Attempts))
+		slog.String("key", rec.Key), slog.String("outcome", st.State.String()), slog.String("reason", reason),
+		slog.Int("attempts", st.Attempts))
 }
 
 // count adds one to a reason of an operation; it rides in the journal's next

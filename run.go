@@ -33,7 +33,8 @@ type run struct {
 	stop   bool      // the last attempt was the last that this run may make
 	fault  error     // why it cannot go on
 
-	panicked any // a tool function's panic, for the caller who started it
+	writes   []Try // what the last run of a tool's function wrote to the wire
+	panicked any   // a tool function's panic, for one of the callers
 
 	// The result, once done is closed.
 	reply *Reply
@@ -64,7 +65,7 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 			switch meet(rec, false, true) {
 			case meetReplay:
 				c.mu.Unlock()
-				return c.replay(in, rec, joined)
+				return c.replay(ctx, in, rec, joined)
 			case meetForgot, meetNewLink:
 				c.mu.Unlock()
 				return nil, forgotten(rec)
@@ -144,6 +145,7 @@ func (c *Client) await(ctx context.Context, r *run, in *Intent, joined bool) (re
 	}
 	if joined && !r.again && r.reply != nil && !in.counted {
 		c.count(r.record.Operation, reasonCoalesced)
+		c.tell(ctx, in, r.record.Operation, reasonCoalesced, r.err)
 	}
 	return r.reply, r.again, r.err
 }
@@ -193,16 +195,21 @@ func (c *Client) inDoubt(rec *Record, cause error) error {
 }
 
 // replay hands out a recorded outcome.
-func (c *Client) replay(in *Intent, rec *Record, joined bool) (*Reply, error) {
+func (c *Client) replay(ctx context.Context, in *Intent, rec *Record, joined bool) (*Reply, error) {
 	in.learn(rec, true)
+	reply, err := outcomeOf(rec)
+	reason := reasonReplayed
 	switch {
 	case in.counted:
+		reason = reasonReemitted
 	case joined:
-		c.count(rec.Operation, reasonCoalesced)
-	default:
-		c.count(rec.Operation, reasonReplayed)
+		reason = reasonCoalesced
 	}
-	return outcomeOf(rec)
+	if !in.counted {
+		c.count(rec.Operation, reason)
+	}
+	c.tell(ctx, in, rec.Operation, reason, err)
+	return reply, err
 }
 
 // outcomeOf is what a settled intent's callers are told.
@@ -235,23 +242,25 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 			return
 		}
 	}
-	if r.err = c.checkTool(r.record); r.err != nil {
-		return
-	}
 	r.st = r.record.Standing()
+	started := time.Now()
+	ctx = c.observeStart(ctx, r.in, 0)
+	defer func() { c.observeEnd(ctx, r, 0, started) }()
+	if !fresh {
+		if r.err = c.checkTool(r.record); r.err != nil {
+			return
+		}
+	}
 	now := c.clock.now()
 	if !fresh || !r.maySend(now) {
 		if done := r.claim(now); done {
 			return
 		}
 	}
-	started := time.Now()
-	ctx = c.observeStart(ctx, r.in, 0)
 	if r.maySend(now) {
 		r.attempts(ctx)
 	}
 	r.settle(ctx)
-	c.observeEnd(ctx, r, 0, started)
 }
 
 func (r *run) maySend(now time.Time) bool {

@@ -100,16 +100,13 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	x := act.do(attemptCtx)
 	cancel()
 	r.before, r.at, r.last = r.st, now, x
+	r.before.Attempts += max(0, len(r.writes)-1) // each write of a tool's function is one
 	more := r.began < r.retry.MaxAttempts && !r.stop && ctx.Err() == nil && x.full.Get("Stripe-Should-Retry") != "false"
 	move := r.advance(more)
 	if move == moveAgain && !c.budget.take(act.host, x.reason == "timeout") {
 		move = r.advance(false)
 	}
-	try := Try{Attempt: number, At: now, Took: time.Since(started), Status: x.status, Reason: x.reason}
-	if x.err != nil {
-		try.Err = x.err.Error()
-	}
-	r.tries = append(r.tries, try)
+	r.tries = append(r.tries, r.tried(number, time.Since(started))...)
 	c.observeEnd(base, r, number, started)
 	if move != moveAgain {
 		return false, 0
@@ -150,7 +147,7 @@ func (r *run) settle(ctx context.Context) {
 	case r.st.State == Succeeded || r.st.State == Failed:
 		note := ""
 		if r.record.Terms.Tool && r.last.err != nil {
-			note = r.last.err.Error() // the refusal's own words, for whoever asks again
+			note = words(r.last.err) // the refusal's own words, for whoever asks again
 		}
 		r.outcome(Settled, note, r.last.reason)
 		return
@@ -207,7 +204,7 @@ func (r *run) outcome(kind ChangeKind, note, reason string) {
 	if stored {
 		c.count(r.record.Operation, reasonServerReplayed)
 	}
-	c.logSettled(r)
+	c.logSettled(r.record, r.st, reason)
 	r.reply, r.err = outcomeOf(r.record)
 	r.reply = r.live(r.reply)
 	var own *because

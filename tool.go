@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -85,9 +88,21 @@ type unencodable struct{ err error }
 
 func (e *unencodable) Error() string { return "the output cannot be encoded as JSON: " + e.err.Error() }
 
+// readFailed is the failure of a tool that changes nothing.
+type readFailed struct {
+	op  Operation
+	err error
+}
+
+func (e *readFailed) Error() string { return fmt.Sprintf("idem: %s (read only): %v", e.op, e.err) }
+func (e *readFailed) Unwrap() error { return e.err }
+
 // decodeStrict decodes arguments that fit the type exactly: a field that nobody
 // reads would be a wish that nobody grants.
 func decodeStrict(input []byte, into any) error {
+	if len(bytes.TrimSpace(input)) == 0 {
+		return errors.New("there are none: without arguments, send {}")
+	}
 	d := json.NewDecoder(bytes.NewReader(input))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -110,8 +125,11 @@ func decodeStrict(input []byte, into any) error {
 func (t *Tool[In, Out]) Call(ctx context.Context, id string, in In) (Out, error) {
 	var out Out
 	input, err := json.Marshal(in)
+	if err == nil {
+		input, err = t.entry.decode(input) // as Client.Call has it, and as a recovered call will
+	}
 	if err != nil {
-		return out, failure(ErrRefused, err, "tool %s: its input cannot be encoded as JSON: %v; nothing was done", t.entry.name, err)
+		return out, failure(ErrRefused, err, "tool %s: its input does not go through JSON: %v; nothing was done", t.entry.name, err)
 	}
 	raw, callErr := t.client.call(ctx, t.entry, id, input)
 	if raw == nil {
@@ -143,14 +161,15 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	op := Operation{Name: e.name, ID: id}
 	slot, _ := ctx.Value(frameKey).(*operationSlot)
 	if slot != nil {
-		op.Scope, op.Repeat, op.Cost = slot.op.Scope, slot.op.Repeat, slot.op.Cost
+		from := slot.operation()
+		op.Scope, op.Repeat, op.Cost = from.Scope, from.Repeat, from.Cost
 	}
 	op, err := c.admit(ctx, op)
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(input)) > c.options.maxPayload {
-		return nil, fmt.Errorf("idem: %s: the input has %d bytes, the limit is %d: raise it with WithMaxPayload; nothing was done", op, len(input), c.options.maxPayload)
+		return nil, failure(ErrRefused, nil, "%s: the input has %d bytes, the limit is %d: raise it with WithMaxPayload; nothing was done", op, len(input), c.options.maxPayload)
 	}
 	if e.policy.Effect == ReadOnly {
 		return c.callReadOnly(ctx, e, op, input)
@@ -165,7 +184,14 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 		return nil, err
 	}
 	slot.met(in)
+	outer, _ := ctx.Value(toolCallKey).(*toolCall)
+	if outer.within(in.Key()) {
+		return nil, fmt.Errorf("idem: tool %s calls itself under its own identity, %s: it would wait for itself; give the inner call another ID; nothing was sent by it", e.name, op)
+	}
 	reply, err := c.drive(ctx, in)
+	if outer != nil {
+		outer.saw(childFinding(in, err))
+	}
 	if reply == nil {
 		return nil, err
 	}
@@ -176,6 +202,8 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, input []byte) ([]byte, error) {
 	var out []byte
 	var err error
+	// What it wrote under an operation of the context's would be another's write.
+	ctx = context.WithValue(ctx, frameKey, nil)
 	tries := 0
 	retry := e.policy.Retry.withDefaults()
 	l := &loop{retry: retry, attempt: func(ctx context.Context) (bool, time.Duration) {
@@ -189,7 +217,7 @@ func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, i
 		err = ended
 	}
 	if err != nil {
-		return nil, fmt.Errorf("idem: %s (read only): %w", op, err)
+		return nil, &readFailed{op, err}
 	}
 	return out, nil
 }
@@ -234,18 +262,79 @@ func (c *Client) checkTool(r *Record) error {
 	if e == nil {
 		return failure(ErrUnknownTool, nil, "%s: no tool of that name is registered: register it with NewTool; the intent is left as it is", describe(r))
 	}
-	again, err := e.decode(r.Payload)
-	if err == nil {
-		was, _ := canonicalJSON(r.Payload, nil)
-		is, _ := canonicalJSON(again, nil)
-		if !bytes.Equal(was, is) {
-			err = fmt.Errorf("JSON field %s is no longer kept", differJSON(was, is))
-		}
-	}
-	if err != nil {
+	if _, err := e.decodeAgain(r.Payload); err != nil {
 		return fmt.Errorf("idem: %s: the journaled input no longer decodes (%w): its type changed since; the intent is left as it is: change the type back, or Resolve it", describe(r), err)
 	}
 	return nil
+}
+
+// decodeAgain is a journaled input as today's type has it. A type that does not
+// keep all of it is an error; a field that it has got since is none.
+func (e *toolEntry) decodeAgain(journaled []byte) ([]byte, error) {
+	input, err := e.decode(journaled)
+	if err != nil {
+		return nil, err
+	}
+	was, okWas := canonicalJSON(journaled, nil)
+	is, okIs := canonicalJSON(input, nil)
+	if !okWas || !okIs {
+		if bytes.Equal(journaled, input) {
+			return input, nil
+		}
+		return nil, errors.New("it comes out as other JSON")
+	}
+	a, errA := decodeAny(was)
+	b, errB := decodeAny(is)
+	if errA != nil || errB != nil {
+		return nil, errors.Join(errA, errB)
+	}
+	if at, lost := lostValue(a, b, ""); lost {
+		return nil, fmt.Errorf("JSON field %s comes out as another value", quoteName(at))
+	}
+	return input, nil
+}
+
+// decodeAny is any JSON, its numbers as they are written.
+func decodeAny(text []byte) (value any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err = d.Decode(&value)
+	return value, err
+}
+
+// lostValue is the pointer of the first value of was that is does not hold. More
+// fields than was has are no loss.
+func lostValue(was, is any, at string) (string, bool) {
+	switch was := was.(type) {
+	case map[string]any:
+		is, ok := is.(map[string]any)
+		if !ok {
+			return at, true
+		}
+		for _, name := range slices.Sorted(maps.Keys(was)) {
+			pointer := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+			value, ok := is[name]
+			if !ok {
+				return pointer, true
+			}
+			if lost, yes := lostValue(was[name], value, pointer); yes {
+				return lost, true
+			}
+		}
+		return "", false
+	case []any:
+		is, ok := is.([]any)
+		if !ok || len(is) != len(was) {
+			return at, true
+		}
+		for i := range was {
+			if lost, yes := lostValue(was[i], is[i], fmt.Sprintf("%s/%d", at, i)); yes {
+				return lost, true
+			}
+		}
+		return "", false
+	}
+	return at, was != is
 }
 
 func (r *run) toolAction() (action, error) {

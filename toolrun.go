@@ -4,39 +4,81 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
 
-// grace is what a tool function gets beyond its AttemptTimeout to notice that its
-// context ended.
-const grace = 5 * time.Second
+// defaultGrace is what a tool function gets beyond its AttemptTimeout to notice
+// that its context ended.
+const defaultGrace = 5 * time.Second
 
 // toolCall is one run of a tool's function, with what it wrote to the wire.
 type toolCall struct {
-	in *Intent
+	in     *Intent
+	parent *toolCall       // whose function made this call; nil: none
+	ctx    context.Context // ends with the run's time
 
 	mu      sync.Mutex
-	written bool // something reached the wire, or may have
-	maybe   bool // and may have had its effect, as far as the wire tells
+	over    bool      // the function returned, or was given up
+	maybe   bool      // a write had its effect, or may have had it
+	refused finding   // how the last write was refused; 0: none was
+	stored  bool      // the write's reply was a stored one
+	tries   []Try     // the writes under the tool's own key
+	done    *exchange // what the tool's own write succeeded with
 }
 
-// saw takes the evidence of a write that Transport made inside the function.
+// saw takes the evidence of a write that was made inside the function.
 func (t *toolCall) saw(f finding) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f != foundNotSent {
-		t.written = true
-	}
-	if f == foundUnknown || f == foundInFlight || f == foundMismatch {
+	switch f {
+	case foundNotSent:
+	case foundRefused, foundNotNow, foundLater:
+		t.refused = f
+	default:
 		t.maybe = true
 	}
 }
 
-func (t *toolCall) wire() (written, maybe bool) {
+// wrote takes a write under the tool's own key, which is an attempt of its intent.
+func (t *toolCall) wrote(x *exchange, at time.Time, took time.Duration) {
+	t.saw(x.finding)
+	try := Try{At: at, Took: took, Status: x.status, Reason: x.reason}
+	if x.err != nil {
+		try.Err = x.err.Error()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.written, t.maybe
+	t.tries = append(t.tries, try)
+	if x.finding == foundDone {
+		t.done, t.stored = x, x.stored
+	}
+}
+
+// standing is what the writes so far leave.
+func (t *toolCall) standing() (done *exchange, maybe, over bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.done, t.maybe, t.over || t.ctx.Err() != nil
+}
+
+// end forbids further writes under the tool's key, and returns those made.
+func (t *toolCall) end() []Try {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+	return t.tries
+}
+
+// within tells whether an intent's function is among those that made this call.
+func (t *toolCall) within(key string) bool {
+	for ; t != nil; t = t.parent {
+		if t.in.Key() == key {
+			return true
+		}
+	}
+	return false
 }
 
 // returned is what a function came back with.
@@ -48,13 +90,16 @@ type returned struct {
 }
 
 // callTool runs the function in a goroutine of its own: one that outlives its time
-// must not hold up everybody who waits.
+// must not hold up everybody who waits, nor Close.
 func (r *run) callTool(ctx context.Context, e *toolEntry) exchange {
 	c, key, input := r.client, r.record.Key, r.record.Payload
-	call := &toolCall{in: r.in}
+	call := &toolCall{in: r.in, ctx: ctx}
+	call.parent, _ = ctx.Value(toolCallKey).(*toolCall)
+	// What the function begins in its turn has the same scope when it is recovered.
+	ctx = WithScope(ctx, r.record.Operation.Scope)
 	ctx = context.WithValue(context.WithValue(ctx, frameKey, r.in), toolCallKey, call)
 	done := make(chan returned, 1)
-	c.work.Go(func() {
+	go func() {
 		back := returned{exited: true}
 		defer func() {
 			if back.exited {
@@ -64,92 +109,146 @@ func (r *run) callTool(ctx context.Context, e *toolEntry) exchange {
 		}()
 		out, err := e.invoke(ctx, key, input)
 		back = returned{out: out, err: err}
-	})
+	}()
+	var back returned
 	select {
-	case back := <-done:
-		return r.judgeTool(call, back)
+	case back = <-done:
 	case <-ctx.Done():
+		late := time.NewTimer(c.options.grace)
+		defer late.Stop()
+		select {
+		case back = <-done:
+		case <-late.C:
+			r.stop, r.writes = true, call.end()
+			c.overdueTool(r.record, call, done)
+			return exchange{
+				evidence: evidence{finding: foundUnknown, reason: "outlived its time"},
+				err:      fmt.Errorf("the function did not return within %v and %v more", r.retry.AttemptTimeout, c.options.grace),
+			}
+		}
 	}
-	late := time.NewTimer(grace)
-	defer late.Stop()
-	select {
-	case back := <-done:
-		return r.judgeTool(call, back)
-	case <-late.C:
-	}
-	c.overdueTool(key, r.record.Standing().Version, call, done, r)
-	r.stop = true
-	return exchange{
-		evidence: evidence{finding: foundUnknown, reason: "outlived its time"},
-		err:      fmt.Errorf("the function did not return within %v and %v more", r.retry.AttemptTimeout, grace),
-	}
+	r.writes, r.panicked, r.stop = call.end(), back.panicked, back.exited
+	return c.judgeTool(call, back)
 }
 
 // overdueTool waits for a function that outlived its time: nothing is run under
-// its key until it returns, and a success that comes late is recorded.
-func (c *Client) overdueTool(key string, version int, call *toolCall, done <-chan returned, r *run) {
+// its key here until it returns, and a success that comes late is recorded. Close
+// does not wait for it: it may never return.
+func (c *Client) overdueTool(rec *Record, call *toolCall, done <-chan returned) {
 	c.mu.Lock()
-	c.overdue[key]++
+	c.overdue[rec.Key]++
 	c.mu.Unlock()
-	c.work.Go(func() {
+	go func() {
 		back := <-done
-		x := r.judgeTool(call, back)
-		if x.finding == foundDone {
-			c.recordLate(key, version, x)
+		if c.enter(describe(rec)) == nil {
+			c.recordLate(rec, c.judgeTool(call, back))
+			c.work.Done()
 		}
 		c.mu.Lock()
-		if c.overdue[key]--; c.overdue[key] == 0 {
-			delete(c.overdue, key)
+		if c.overdue[rec.Key]--; c.overdue[rec.Key] == 0 {
+			delete(c.overdue, rec.Key)
 		}
 		c.mu.Unlock()
-	})
+	}()
 }
 
-// recordLate records a proven success of an intent that is no longer this run's.
-func (c *Client) recordLate(key string, version int, x exchange) {
-	rec, err := c.journal.Get(context.Background(), key)
-	if err != nil || rec == nil {
+// recordLate records what a function that outlived its time came back with: a
+// success as the outcome, anything else for people.
+func (c *Client) recordLate(rec *Record, x exchange) {
+	if x.finding != foundDone {
+		text := x.reason
+		if x.err != nil {
+			text += ": " + x.err.Error()
+		}
+		c.journal.Log(context.Background(), Note{Key: rec.Key, At: c.clock.now(), Reason: "came late", Text: text})
+		return
+	}
+	now, err := c.journal.Get(context.Background(), rec.Key)
+	if err != nil || now == nil {
 		return // in doubt it stays, which is what the journal says
 	}
-	st := rec.Standing()
-	st.State, st.Failure, st.Takeovers, st.Version = Succeeded, NotFailed, 0, version+1
+	st := now.Standing()
+	st.State, st.Failure, st.Takeovers, st.Version = Succeeded, NotFailed, 0, rec.Standing().Version+1
 	change := &Change{
-		Key: key, Kind: Settled, Standing: st, At: c.clock.now(), Reason: "came late", Reply: x.reply,
+		Key: rec.Key, Kind: Settled, Standing: st, At: c.clock.now(), Reason: "came late", Reply: x.reply,
 	}
 	standing, ok, err := c.journal.Change(context.Background(), change)
-	if err == nil && !ok && standing != nil {
+	switch {
+	case err != nil:
+		c.unrecorded(now, change, err)
+	case ok:
+		c.logSettled(now, st, change.Reason)
+	case standing != nil:
 		c.contradicted(change, standing)
 	}
 }
 
+// tried is an attempt as it is journaled. Where a tool's function made writes,
+// they are the attempts, and what it says of them stands beside them.
+func (r *run) tried(number int, took time.Duration) []Try {
+	own := Try{Attempt: number, At: r.at, Took: took, Status: r.last.status, Reason: r.last.reason}
+	if r.last.err != nil {
+		own.Err = r.last.err.Error()
+	}
+	if len(r.writes) == 0 {
+		return []Try{own}
+	}
+	tries := slices.Clone(r.writes)
+	for i := range tries {
+		tries[i].Attempt = number + i
+	}
+	r.writes = nil
+	if r.last.err == nil {
+		return tries
+	}
+	own.Attempt = 0
+	return append(tries, own)
+}
+
 // judgeTool is what a function's return proves. What went over the wire overrules
 // what the function says of it.
-func (r *run) judgeTool(call *toolCall, back returned) exchange {
-	written, maybe := call.wire()
-	var bad *unencodable
-	unknown := func(reason string, err error) exchange {
-		return exchange{evidence: evidence{finding: foundUnknown, reason: reason}, err: err}
+func (c *Client) judgeTool(call *toolCall, back returned) exchange {
+	call.mu.Lock()
+	maybe, refused, stored := call.maybe, call.refused, call.stored
+	call.mu.Unlock()
+	found := func(f finding, reason string, err error) exchange {
+		return exchange{evidence: evidence{finding: f, reason: reason}, err: err}
 	}
+	var bad *unencodable
 	switch err := back.err; {
 	case back.panicked != nil:
-		r.panicked, r.stop = back.panicked, true
-		return unknown("panic", fmt.Errorf("the function panicked: %v", back.panicked))
+		return found(foundUnknown, "panic", fmt.Errorf("the function panicked: %v", back.panicked))
 	case back.exited:
-		r.stop = true
-		return unknown("exited", errors.New("the function ended its goroutine"))
+		return found(foundUnknown, "exited", errors.New("the function ended its goroutine"))
 	case err == nil:
-		return exchange{evidence: evidence{finding: foundDone, reason: "done"}, reply: toolReply(back.out, r.client.maxReply)}
+		return exchange{
+			evidence: evidence{finding: foundDone, reason: "done", stored: stored},
+			reply:    toolReply(back.out, c.maxReply),
+		}
 	case errors.As(err, &bad):
-		return exchange{evidence: evidence{finding: foundDone, reason: "output is not JSON"}, err: err}
+		return found(foundDone, "output is not JSON", err)
 	case errors.Is(err, ErrInDoubt):
-		return unknown("in doubt", err)
-	case errors.Is(err, ErrRefused) && !maybe:
-		return exchange{evidence: evidence{finding: foundRefused, reason: "refused"}, err: err}
-	case errors.Is(err, ErrNotSent) && !written:
-		return exchange{evidence: evidence{finding: foundNotSent, reason: "not sent"}, err: err}
+		return found(foundUnknown, "in doubt", err)
+	case (errors.Is(err, ErrRefused) || errors.Is(err, ErrNotSent)) && maybe:
+		return found(foundUnknown, "the wire says otherwise", err)
+	case errors.Is(err, ErrRefused) && (refused == foundNotNow || refused == foundLater):
+		return found(foundNotNow, "refused for now", err)
+	case errors.Is(err, ErrRefused):
+		return found(foundRefused, "refused", err)
+	case errors.Is(err, ErrNotSent) && refused != 0: // it was sent, and refused
+		return found(refused, "refused", &toolError{ErrRefused, errors.New(words(err))})
+	case errors.Is(err, ErrNotSent):
+		return found(foundNotSent, "not sent", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return unknown("timeout", err)
-	default:
-		return unknown("error", err)
+		return found(foundUnknown, "timeout", err)
 	}
+	return found(foundUnknown, "error", back.err)
+}
+
+// words is what an error says, without the name of its kind.
+func words(err error) string {
+	if own, ok := err.(*toolError); ok {
+		return own.err.Error()
+	}
+	return err.Error()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Transport is an http.RoundTripper for SDKs that own their requests. base is what
@@ -16,8 +17,8 @@ import (
 // ErrNoIntent. GET, HEAD, OPTIONS and TRACE pass through.
 //
 // Inside a tool function, a request that names no operation of its own is the
-// tool's one write: it carries the tool's key. Another, different one is
-// ErrMismatch: name each with WithOperation.
+// tool's one write: it carries the tool's key. The same write once more gets the
+// same reply; another, different one is ErrMismatch: name each with WithOperation.
 //
 // Let one retry loop do the retrying: set the SDK's own to none.
 func (c *Client) Transport(base http.RoundTripper) http.RoundTripper {
@@ -55,7 +56,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if call, ok := ctx.Value(toolCallKey).(*toolCall); ok {
 			call.saw(childFinding(in, err)) // a tool cannot say that nothing was sent where its child was
 		}
-		return resp, err
+		if err != nil {
+			return nil, err // net/http takes one or the other
+		}
+		return resp, nil
 	case *Intent:
 		if call, ok := ctx.Value(toolCallKey).(*toolCall); ok && call.in == frame {
 			return t.insideTool(ctx, req, call)
@@ -64,8 +68,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		req.Body.Close()
 	}
+	host := ""
+	if req.URL != nil {
+		host = req.URL.Host
+	}
 	return nil, failure(ErrNoIntent, nil,
-		"%s %s: the request changes something, and its context names no operation: use WithOperation; nothing was sent", req.Method, req.URL.Host)
+		"%s %s: the request may change something, and its context names no operation: use WithOperation; nothing was sent", req.Method, host)
 }
 
 // childFinding is what a child intent's end proves for the tool that began it.
@@ -95,7 +103,14 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 		return nil, failure(ErrMismatch, nil,
 			"%s made another write already: name each write of a tool with WithOperation, so that each has its own key; nothing was sent", describe(rec))
 	}
-	if _, maybe := call.wire(); maybe && !p.Contract.keepsKeys() {
+	done, maybe, over := call.standing()
+	switch {
+	case done != nil: // the same write once more is the same write
+		return done.response(rec, req)
+	case over:
+		return nil, failure(ErrNotSent, nil,
+			"%s: the tool's function has returned or its time is up: it may write no more under its key; nothing was sent", describe(rec))
+	case maybe && !p.Contract.keepsKeys():
 		return nil, failure(ErrInDoubt, nil,
 			"%s: an earlier write of this call may have had its effect, and the far side promises nothing about keys: it is not sent again", describe(rec))
 	}
@@ -106,15 +121,20 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
 	}
 	p.Authorize = withoutAuthorize(p.Authorize, req)
+	at, started := c.clock.now(), time.Now()
 	x := c.send(ctx, w, p, t.base)
-	call.saw(x.finding)
-	if x.reply == nil {
-		err := fmt.Errorf("idem: %s: %w", describe(rec), x.err)
-		if x.finding == foundNotSent {
-			return nil, NotSent(err)
-		}
-		return nil, err
+	call.wrote(&x, at, time.Since(started))
+	switch {
+	case x.reply == nil && x.finding == foundNotSent:
+		return nil, NotSent(fmt.Errorf("idem: %s: %w", describe(rec), x.err))
+	case x.reply == nil:
+		return nil, fmt.Errorf("idem: %s: %w", describe(rec), x.err)
 	}
+	return x.response(rec, req)
+}
+
+// response is a whole reply, with the headers that are not kept.
+func (x *exchange) response(rec *Record, req *http.Request) (*http.Response, error) {
 	if x.reply.truncated() {
 		return nil, failure(ErrOutcomeTruncated, nil, "%s: the reply has %d bytes, over the limit: raise it with WithMaxReply", describe(rec), x.reply.Size)
 	}
