@@ -21,13 +21,14 @@ type Journal interface {
 	// empty.
 	//
 	// Where another link of the identity is the newest, nothing is inserted, and that
-	// link is returned with NewestLink. An ID that was answered with another's
-	// outcome before is an alias of that: Reemitted, with that intent. Then g is
-	// asked: an intent of the same scope, name and fingerprint that was begun at
-	// g.Reemission or later and is not Failed is returned with Reemitted, and r's ID,
-	// if g.Alias says so, is durably its alias from then on; a budget that r does not
-	// fit into is OverLimit, with no record. An insert whose commit failed half-way is an
-	// error that Is ErrMaybeRecorded.
+	// link is returned with NewestLink; or OverLimit, where it failed in passing (so
+	// that it did not count, and tried again it would) and the budget is used up. An
+	// ID that was answered with another's outcome before is an alias of that:
+	// Reemitted, with that intent. Then g is asked: an intent of the same scope, name
+	// and fingerprint that was begun at g.Reemission or later and is not Failed is
+	// returned with Reemitted, and r's ID, if g.Alias says so, is durably its alias
+	// from then on; a budget that r does not fit into is OverLimit, with no record. An
+	// insert whose commit failed half-way is an error that Is ErrMaybeRecorded.
 	Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error)
 
 	// Change appends c to the intent c.Key if c.Version is exactly one more than the

@@ -41,28 +41,54 @@ func (s *sqliteJournal) guard(c *conn, r *Record, g Guards) (Obstacle, int64, er
 			return Reemitted, id, err
 		}
 	}
+	over, err := s.overLimit(c, r, g)
+	if over {
+		return OverLimit, 0, err
+	}
+	return NoObstacle, 0, err
+}
+
+// overLimit tells whether the budget does not hold one more.
+func (s *sqliteJournal) overLimit(c *conn, r *Record, g Guards) (bool, error) {
 	if g.Limit == (Limit{}) {
-		return NoObstacle, 0, nil
+		return false, nil
 	}
 	intents, cost := 1, r.Operation.Cost
 	candidates, err := ids(c, selectBudget, budgetHash(r.Operation), g.LimitSince.UnixNano())
 	if err != nil {
-		return NoObstacle, 0, err
+		return false, err
 	}
 	for _, id := range candidates {
 		counted, err := c.counted(id)
 		if err != nil {
-			return NoObstacle, 0, err
+			return false, err
 		}
 		if counted != nil && counted.of(r.Operation) {
 			intents++
 			cost += counted.cost
 		}
 	}
-	if (g.Limit.Intents > 0 && intents > g.Limit.Intents) || (g.Limit.Cost > 0 && cost > g.Limit.Cost) {
-		return OverLimit, 0, nil
+	return (g.Limit.Intents > 0 && intents > g.Limit.Intents) || (g.Limit.Cost > 0 && cost > g.Limit.Cost), nil
+}
+
+// overLimitAgain is overLimit for an intent that failed in passing and would be
+// tried again: it did not count, and from then on it would.
+func (s *sqliteJournal) overLimitAgain(c *conn, id int64, r *Record, g Guards) (bool, error) {
+	if g.Limit == (Limit{}) {
+		return false, nil
 	}
-	return NoObstacle, 0, nil
+	counted, err := c.counted(id)
+	if counted != nil || err != nil {
+		return false, err
+	}
+	failed, err := s.load(c, id)
+	if err != nil || failed == nil {
+		return false, err
+	}
+	if st := failed.Standing(); st.Failure != FailedUnsent && st.Failure != FailedForNow {
+		return false, nil
+	}
+	return s.overLimit(c, r, g)
 }
 
 // countedIntent is an intent that counts for the guards.

@@ -92,6 +92,10 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64,
 		case err != nil:
 			return NoObstacle, 0, err
 		case newest != 0 && key != r.Previous:
+			over, err := s.overLimitAgain(c, newest, r, g)
+			if over || err != nil {
+				return OverLimit, 0, err
+			}
 			return NewestLink, newest, nil
 		case newest == 0 && first != 0 && r.Previous == "":
 			return Reemitted, first, nil
