@@ -233,11 +233,18 @@ func (c Contract) validate() error {
 			places++
 		}
 	}
+	for _, name := range []string{c.Header, c.FirstSent, c.Replayed} {
+		if name != "" && !isToken(name) {
+			return fmt.Errorf("contract %q: no header is called %q: letters, digits and dashes are needed", c.Name, name)
+		}
+	}
 	switch {
 	case places > 1:
 		return fmt.Errorf("contract %q puts the key in more than one place: set one of Header, Query and Field", c.Name)
 	case c.Field != "" && c.Field[0] != '/':
 		return fmt.Errorf("contract %q: Field %q is not a JSON pointer: it begins with /", c.Name, c.Field)
+	case c.FirstSent != "" && keyIn(c.place(), "header ") == http.CanonicalHeaderKey(c.FirstSent):
+		return fmt.Errorf("contract %q: FirstSent names the header that the key goes into: name another", c.Name)
 	case c.Quoted && (c.Query != "" || c.Field != ""):
 		return fmt.Errorf("contract %q: Quoted is for a key in a header", c.Name)
 	case c.Retention < 0:
@@ -272,7 +279,11 @@ func (c Contract) newKey() (string, error) {
 	if check == nil {
 		check = visibleKey
 	}
-	if err := check(key); err != nil {
+	err := check(key)
+	if i := controlIn(key); err == nil && i >= 0 {
+		err = fmt.Errorf("byte %d is a control character", i)
+	}
+	if err != nil {
 		return "", fmt.Errorf("the key %q does not fit contract %q: %w: set Contract.NewKey", key, c.Name, err)
 	}
 	return key, nil

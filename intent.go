@@ -68,13 +68,13 @@ func (op Operation) validate() error {
 	}
 	for _, field := range []struct{ what, value string }{{"Name", op.Name}, {"Scope", op.Scope}, {"ID", op.ID}} {
 		if len(field.value) > maxNameLength {
-			return fmt.Errorf("idem: Operation.%s of %.40q has %d bytes, at most %d are taken: use a shorter stable name, such as a hash of it; nothing was sent",
-				field.what, field.value, len(field.value), maxNameLength)
+			return fmt.Errorf("idem: operation %.40q: its %s %.40q has %d bytes, at most %d are taken: use a shorter stable name, such as a hash of it; nothing was sent",
+				op.Name, field.what, field.value, len(field.value), maxNameLength)
 		}
 		for i := range len(field.value) {
 			if b := field.value[i]; b < ' ' || b == 0x7f {
-				return fmt.Errorf("idem: Operation.%s of %.40q has a control character at byte %d: use printable text; nothing was sent",
-					field.what, field.value, i)
+				return fmt.Errorf("idem: operation %.40q: its %s %.40q has a control character at byte %d: use printable text; nothing was sent",
+					op.Name, field.what, field.value, i)
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func (op Operation) validate() error {
 		return fmt.Errorf("idem: Operation.Repeat of %s is negative: 0 is the first, 1 an intended repeat; nothing was sent", op)
 	}
 	if op.Cost < 0 {
-		return fmt.Errorf("idem: Operation.Cost of %s is negative; nothing was sent", op)
+		return fmt.Errorf("idem: Operation.Cost of %s is negative: it is what one execution costs, 0 or more; nothing was sent", op)
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ type Retry struct {
 
 const (
 	retryAfterFactor    = 6 // a far side's Retry-After is obeyed up to this many times MaxBackoff
+	longestBackoff      = 365 * 24 * time.Hour
 	defaultMaxAttempts  = 6
 	defaultMinBackoff   = 250 * time.Millisecond
 	defaultMaxBackoff   = 10 * time.Second
@@ -150,7 +151,10 @@ func (p Policy) validate(operation string) error {
 	if r.MinBackoff > r.MaxBackoff {
 		return bad("MinBackoff %v is longer than MaxBackoff %v", r.MinBackoff, r.MaxBackoff)
 	}
-	if c := p.Contract; c.keepsKeys() && r.AttemptTimeout+windowMargin(c.Retention) > c.Retention {
+	if r.MaxBackoff > longestBackoff {
+		return bad("MaxBackoff %v is longer than %v: end the call instead, and make it again, or Recover, later", r.MaxBackoff, longestBackoff)
+	}
+	if c := p.Contract; c.keepsKeys() && r.AttemptTimeout > c.Retention-windowMargin(c.Retention) {
 		return bad("the contract honours a key for %v, which one attempt of up to %v does not fit into: lower Retry.AttemptTimeout",
 			c.Retention, r.AttemptTimeout)
 	}

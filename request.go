@@ -22,15 +22,10 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 	if req.Body != nil {
 		defer req.Body.Close()
 	}
-	u := req.URL
-	switch {
-	case u == nil:
-		return head{}, nil, secrets{}, errors.New("the request has no URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return head{}, nil, secrets{}, fmt.Errorf("the request's URL has the scheme %q: http or https is needed", u.Scheme)
-	case u.Host == "":
-		return head{}, nil, secrets{}, errors.New("the request's URL has no host")
+	if err := sendable(req); err != nil {
+		return head{}, nil, secrets{}, err
 	}
+	u := req.URL
 	body, err := readBody(req, limit)
 	if err != nil {
 		return head{}, nil, secrets{}, err
@@ -55,11 +50,6 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 			h.removed = append(h.removed, "header "+name)
 			continue
 		}
-		for _, v := range values {
-			if strings.ContainsAny(v, "\r\n") || strings.ContainsAny(name, "\r\n: ") {
-				return head{}, nil, secrets{}, fmt.Errorf("the request's header %q has a line break", name)
-			}
-		}
 		h.header[name] = slices.Clone(values)
 	}
 	clean := *u
@@ -80,10 +70,11 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 	return h, body, s, nil
 }
 
-// volatileHeader names what SDKs put in anew for each attempt.
+// volatileHeader names what SDKs put in anew for each attempt, and what net/http
+// takes from the request's other fields.
 func volatileHeader(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
-	case "X-Stripe-Client-Telemetry", "X-Stainless-Retry-Count", "Content-Length", "Transfer-Encoding", "Connection":
+	case "X-Stripe-Client-Telemetry", "X-Stainless-Retry-Count", "Content-Length", "Transfer-Encoding", "Connection", "Host", "Trailer":
 		return true
 	}
 	return false
@@ -106,8 +97,12 @@ func readBody(req *http.Request, limit int64) ([]byte, error) {
 		}
 		if err == nil {
 			var more [1]byte
-			if n, _ := req.Body.Read(more[:]); n > 0 {
+			n, err = io.ReadFull(req.Body, more[:])
+			switch {
+			case n > 0:
 				return nil, fmt.Errorf("the payload goes on after the %d bytes that its ContentLength says", req.ContentLength)
+			case err == io.EOF:
+				err = nil
 			}
 		}
 	} else {

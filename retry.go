@@ -2,6 +2,7 @@ package idem
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -77,12 +78,12 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p Policy) (*http.Re
 	}
 	h, body, s, err := readRequest(req, p, c.options.maxPayload)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
 	r := &Record{Operation: op, Head: h.encode(), Payload: body, Terms: Terms{KeyPlace: "none"}}
 	w, err := newWireRequest(r, s)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
 	var resp *http.Response
 	retry := p.Retry.withDefaults()
