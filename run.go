@@ -216,16 +216,20 @@ func (c *Client) replay(ctx context.Context, in *Intent, rec *Record, joined boo
 func outcomeOf(rec *Record) (*Reply, error) {
 	st, reply := rec.Standing(), rec.reply()
 	last := rec.Changes[len(rec.Changes)-1]
+	why := last.Reason
+	if last.Note != "" {
+		why += ": " + last.Note
+	}
 	switch {
 	case st.State == Failed && reply == nil && st.Failure == FailedUnsent:
-		return nil, failure(ErrNotSent, nil, "%s was never sent (%s); the same call may be made again", describe(rec), last.Reason)
+		return nil, failure(ErrNotSent, nil, "%s was never sent (%s); the same call may be made again", describe(rec), why)
 	case st.State == Failed && reply == nil:
 		return nil, &because{
-			text: fmt.Sprintf("idem: %s did not happen (%s: %s); mend the payload or use another ID", describe(rec), last.Reason, last.Note),
+			text: fmt.Sprintf("idem: %s did not happen (%s); mend the payload or use another ID", describe(rec), why),
 			kind: ErrRefused, said: last.Note,
 		}
 	case reply == nil:
-		return nil, failure(ErrForgotten, nil, "%s succeeded, but there is no result to hand out (%s: %s)", describe(rec), last.Reason, last.Note)
+		return nil, failure(ErrForgotten, nil, "%s succeeded, but there is no result to hand out (%s)", describe(rec), why)
 	case reply.truncated():
 		return reply, failure(ErrOutcomeTruncated, nil,
 			"%s succeeded, but its reply has %d bytes, over the limit, and only its length and hash %x are kept; raise the limit with WithMaxReply",
