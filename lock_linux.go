@@ -108,6 +108,12 @@ func openHere(path string) error {
 	return nil
 }
 
+// manyNames tells whether a file has hard links.
+func manyNames(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1
+}
+
 func syncFolder(folder string) error {
 	d, err := os.Open(folder)
 	if err != nil {

@@ -2,6 +2,7 @@ package idem
 
 import (
 	"errors"
+	"os"
 	"syscall"
 	"unsafe"
 )
@@ -55,4 +56,7 @@ func localFileSystem(string) error { return nil }
 func openHere(string) error        { return nil }
 
 // syncFolder does nothing: Windows cannot sync a folder.
+// manyNames cannot be told here without opening the file.
+func manyNames(os.FileInfo) bool { return false }
+
 func syncFolder(string) error { return nil }

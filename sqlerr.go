@@ -34,7 +34,7 @@ func plain(err error) error {
 	case sqlite3.ErrIoErr:
 		hint = "the disk failed"
 	case sqlite3.ErrNotADB:
-		hint = "the file is not a SQLite database"
+		hint = "the file is not a SQLite database: name another file, or restore this one"
 	case sqlite3.ErrCorrupt:
 		hint = "the file is damaged: restore it, or look at it with sqlite3's .recover"
 	case sqlite3.ErrTooBig:

@@ -24,6 +24,7 @@ var schema string
 const (
 	applicationID  = 0x6964656d // "idem"
 	schemaVersion  = 1
+	smallestSQLite = 512     // bytes of the smallest database
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
 	walSizeLimit   = 16 << 20
 	walPagesToCopy = 1000
@@ -136,7 +137,10 @@ func (s *sqliteJournal) inspect() (isNew bool, err error) {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if info.Mode().Perm()&0o222 == 0 {
-			return false, fmt.Errorf("the folder %s is read-only (mode %v): the journal and three files beside it are made there", folder, info.Mode().Perm())
+			return false, fmt.Errorf("the folder %s is read-only (mode %v): the journal and three files beside it are made there: chmod it, or name another folder", folder, info.Mode().Perm())
+		}
+		if to, err := os.Readlink(s.path); err == nil {
+			return false, fmt.Errorf("it is a symbolic link to %s, which does not exist: name the file itself, so that it has one lock file", to)
 		}
 		return true, nil
 	case err != nil:
@@ -144,15 +148,19 @@ func (s *sqliteJournal) inspect() (isNew bool, err error) {
 	case file.IsDir():
 		return false, errors.New("it is a folder: name a file in it")
 	case file.Mode().Perm()&0o200 == 0:
-		return false, fmt.Errorf("the file is read-only (mode %v): a journal is written to", file.Mode().Perm())
-	}
-	if file.Size() == 0 {
+		return false, fmt.Errorf("the file is read-only (mode %v): a journal is written to: chmod it", file.Mode().Perm())
+	case file.Size() == 0:
 		return true, nil
+	case file.Size() < smallestSQLite:
+		return false, errors.New("the file is not a SQLite database: name another file")
 	}
 	// Whose file it is is asked before a lock file is put beside it, and without
 	// writing. The program that has it open already is told so.
 	if err := openHere(s.path); err != nil {
 		return false, err
+	}
+	if manyNames(file) {
+		return false, errors.New("the file has more than one name (a hard link), and what SQLite and idem keep beside one is not beside the other: remove the other name, or copy the file")
 	}
 	c, err := openConn(s.dsn("mode=ro&_busy_timeout=10000"))
 	if err != nil {
