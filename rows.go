@@ -145,10 +145,8 @@ func encodeReplyHead(r *Reply) []byte {
 func decodeReplyRow(status int64, head, body []byte) (*Reply, error) {
 	first, rest, _ := bytes.Cut(head, []byte("\n"))
 	r := &Reply{Status: int(status), Body: body, Size: int64(len(body))}
-	fields := strings.Fields(string(first))
-	if len(fields) > 0 {
-		r.Proto = fields[0]
-	}
+	fields := strings.Split(string(first), " ") // a tool's output has no protocol
+	r.Proto = fields[0]
 	if len(fields) == 3 {
 		size, err := strconv.ParseInt(fields[1], 10, 64)
 		if err != nil {

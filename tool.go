@@ -192,7 +192,7 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	if outer != nil {
 		outer.saw(childFinding(in, err))
 	}
-	if reply == nil {
+	if reply == nil || reply.truncated() {
 		return nil, err
 	}
 	return reply.Body, err
