@@ -2,6 +2,7 @@ package idem
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -92,13 +93,14 @@ func (l *lockFile) mayAdopt() error {
 	return nil
 }
 
-// tie writes the journal's id into the lock file, or checks it.
+// tie writes the journal's id into the lock file, or checks it. What is no id is
+// what a power loss left of writing one.
 func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
 	id, err := l.id()
 	if err != nil || id == journal {
 		return err
 	}
-	if id != "" {
+	if isJournalID(id) {
 		return fmt.Errorf("the lock file %s belongs to another journal: the two were copied or moved apart; put them together again, or name another path", l.path)
 	}
 	open, err := anyOpen()
@@ -106,7 +108,7 @@ func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
 		return err
 	}
 	if open {
-		return fmt.Errorf("the lock file %s is gone, and intents are open, so a process that has them cannot be told from a dead one: stop every process that uses this journal, then write %q into that file", l.path, journal)
+		return fmt.Errorf("the lock file %s is gone or damaged, and intents are open, so a process that has them cannot be told from a dead one: stop every process that uses this journal, then write %q into that file", l.path, journal)
 	}
 	if _, err := l.file.WriteAt([]byte(journal), 0); err != nil {
 		return fmt.Errorf("the lock file: %w", err)
@@ -121,6 +123,12 @@ func (l *lockFile) id() (string, error) {
 		return "", fmt.Errorf("the lock file: %w", err)
 	}
 	return strings.TrimSpace(string(buf[:n])), nil
+}
+
+// isJournalID tells whether it is 16 bytes in hex.
+func isJournalID(id string) bool {
+	b, err := hex.DecodeString(id)
+	return err == nil && len(b) == 16
 }
 
 func (l *lockFile) close() error {

@@ -17,6 +17,11 @@ func isBusy(err error) bool {
 	return errors.As(err, &s) && (s.Code == sqlite3.ErrBusy || s.Code == sqlite3.ErrLocked)
 }
 
+func isReadOnly(err error) bool {
+	var s sqlite3.Error
+	return errors.As(err, &s) && s.Code == sqlite3.ErrReadonly
+}
+
 // plain says in words what SQLite says in a few letters.
 func plain(err error) error {
 	var s sqlite3.Error

@@ -162,12 +162,21 @@ func (s *sqliteJournal) inspect() (isNew bool, err error) {
 	if manyNames(file) {
 		return false, errors.New("the file has more than one name (a hard link), and what SQLite and idem keep beside one is not beside the other: remove the other name, or copy the file")
 	}
-	c, err := openConn(s.dsn("mode=ro&_busy_timeout=10000"))
-	if err != nil {
-		return false, plain(err)
+	err = s.identifyFile("ro")
+	if isReadOnly(err) {
+		// A crash left a transaction half-way, and whoever opens the file next has to
+		// roll it back: the first thing that a new journal sees is such a one.
+		err = s.identifyFile("rw")
 	}
-	defer c.close()
-	return false, s.identify(c)
+	return false, err
+}
+
+func (s *sqliteJournal) identifyFile(mode string) error {
+	c, err := openConn(s.dsn("_busy_timeout=10000&mode=" + mode))
+	if err != nil {
+		return plain(err)
+	}
+	return errors.Join(s.identify(c), c.close())
 }
 
 // identify tells whether the file is a journal that this version can read.
