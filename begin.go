@@ -62,6 +62,7 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 			r.Owner = OwnedHere
 			c.mu.Lock()
 			c.idle[r.Key] = idleClaim{since: time.Now()}
+			c.writes = true
 			c.mu.Unlock()
 			return &Intent{client: c, record: r}, nil
 		}
@@ -215,12 +216,25 @@ func (c *Client) releaseIdle() {
 		case <-tick.C:
 		}
 		c.release(c.options.idleRelease)
+		c.watchClock()
 		if time.Since(pruned) >= pruneInterval {
 			now := c.clock.now()
 			c.journal.Prune(c.stopped, now.Add(-c.options.outcomes), now.Add(-c.options.identities)) // it goes on the next time
 			pruned = time.Now()
 		}
 		c.saveAll() // its error is told to whoever asks for that intent, and by Close
+	}
+}
+
+// watchClock makes a step of the clock durable while nothing is called. A client
+// that only reads writes nothing.
+func (c *Client) watchClock() {
+	c.clock.now()
+	c.mu.Lock()
+	writes := c.writes
+	c.mu.Unlock()
+	if writes {
+		c.saveClock() // what fails is tried again before the next row
 	}
 }
 

@@ -33,7 +33,7 @@ func (k *clock) now() time.Time {
 		}
 	}
 	k.last = t
-	now := t.Round(0).Add(k.offset)
+	now := t.Round(0).UTC().Add(k.offset)
 	if now.Before(floor) {
 		k.offset += floor.Sub(now)
 		now = floor

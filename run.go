@@ -93,6 +93,7 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 
 // start begins an execution. c.mu is held.
 func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) *run {
+	c.writes = true
 	idle, fresh := c.idle[rec.Key]
 	delete(c.idle, rec.Key)
 	fresh = fresh && idle.version == rec.Standing().Version
@@ -342,7 +343,14 @@ func (r *run) write(kind ChangeKind, st Standing, reason, note string, reply *Re
 		Key: r.record.Key, Kind: kind, Standing: st, At: c.clock.now(),
 		Tries: r.tries, Reason: reason, Note: note, Reply: reply,
 	}
-	standing, ok, err := c.journal.Change(context.Background(), change)
+	// First what this process knows of the clock, so that no row is later than what
+	// the next process takes for now.
+	var standing *Record
+	var ok bool
+	err := c.saveClock()
+	if err == nil {
+		standing, ok, err = c.journal.Change(context.Background(), change)
+	}
 	switch {
 	case err != nil:
 		r.err = c.unrecorded(r.record, change, err)

@@ -89,6 +89,10 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 		}
 		return false, 0
 	}
+	if err := c.saveClock(); err != nil { // a step of the clock, seen just now, outlives this process
+		r.fault = err
+		return false, 0
+	}
 	if r.record.Terms.Marked && !r.mark(now) {
 		return false, 0
 	}
