@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
@@ -19,27 +21,45 @@ type agentArgs struct {
 	NoContract   bool // the far side promises nothing
 	ID           string
 	Cents        int
+	Ahead        time.Duration // of the wall clock
+	IdleRelease  time.Duration // 0: a minute
 }
 
+// wall is a wall clock that can be set.
+type wall struct{ ahead atomic.Int64 }
+
+func (w *wall) now() time.Time      { return time.Now().Add(time.Duration(w.ahead.Load())) }
+func (w *wall) set(d time.Duration) { w.ahead.Store(int64(d)) }
+
 // Agent opens a journal and does what it is told, a line each: begin, do, start
-// (do, and say so when it is done), recover, close. It answers each with a line.
+// (do, and say so when it is done), recover, wall (and how far it is ahead), close.
+// It answers each with a line.
 func (children) Agent(l *link) error {
 	var args agentArgs
 	if err := l.args(&args); err != nil {
 		return err
 	}
-	p := stripe()
-	if args.NoContract {
-		p = promisesNothing()
+	p := policyFor(args)
+	if args.IdleRelease == 0 {
+		args.IdleRelease = time.Minute
 	}
-	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", p))
+	clock := &wall{}
+	clock.set(args.Ahead)
+	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", p), idem.WithWall(clock.now), idem.WithIdleRelease(args.IdleRelease))
 	if err != nil {
 		return err
 	}
 	l.say("open")
 	var in *idem.Intent
 	for {
-		switch command := l.hear(); command {
+		switch command, rest, _ := strings.Cut(l.hear(), " "); command {
+		case "wall":
+			d, err := time.ParseDuration(rest)
+			if err != nil {
+				return err
+			}
+			clock.set(d)
+			l.say("set")
 		case "begin":
 			req, err := invoiceRequest(args.Server, args.Cents)
 			if err != nil {

@@ -25,8 +25,8 @@ import (
 // found in a journal.
 const secret = "sk_test_idem"
 
-// testCtx ends with the test, or a minute after it began: nothing here takes so
-// long unless it hangs.
+// testCtx ends with the test, or in a minute: nothing here takes so long unless it
+// hangs.
 func testCtx(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)

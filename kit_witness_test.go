@@ -1,7 +1,9 @@
 package idem_test
 
 import (
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,6 +22,7 @@ type seen struct {
 // own: what it sees is what everybody but the writer sees.
 //
 //	read KEY   answers with what is there, or null
+//	value NAME answers with a small named value in hex, or nothing
 //	steal KEY  makes the intent's owner look dead to others: its place in the lock
 //	           file gets a newer epoch, as if the lock had been lost
 func (children) Witness(l *link) error {
@@ -77,6 +80,13 @@ func (children) Witness(l *link) error {
 				return err
 			}
 			l.say("%s", text)
+		case "value":
+			var value []byte
+			err := db.QueryRow(`SELECT value FROM vals WHERE name = ?`, key).Scan(&value)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			l.say("%x", value)
 		case "steal":
 			if _, err := db.Exec(`UPDATE owners SET epoch = (SELECT max(epoch) + 1 FROM owners)
 				WHERE slot = (SELECT owner & 255 FROM intents WHERE key = ?)`, key); err != nil {
@@ -109,4 +119,10 @@ func (w witness) read(key string) *seen {
 func (w witness) steal(key string) {
 	w.tell("steal " + key)
 	w.expect("stolen")
+}
+
+// value is a small named value in hex; empty: there is none.
+func (w witness) value(name string) string {
+	w.tell("value " + name)
+	return w.hear()
 }
