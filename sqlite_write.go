@@ -23,12 +23,12 @@ type kindKey struct {
 const generations = 4096
 
 const (
-	// The newest link, else what the ID is an alias of.
-	selectNewest = `SELECT * FROM (SELECT i.id, i.key FROM intents i JOIN kinds k ON k.id = i.kind
-			WHERE i.identity = ?1 AND i.name = ?2 AND i.scope = ?3 AND i.repeat = ?4 AND k.operation = ?5
-			ORDER BY i.id DESC LIMIT 1)
-		UNION ALL SELECT a.intent, NULL FROM aliases a JOIN intents i ON i.id = a.intent JOIN kinds k ON k.id = i.kind
-			WHERE a.identity = ?1 AND a.name = ?2 AND a.scope = ?3 AND a.repeat = ?4 AND k.operation = ?5`
+	// Every link of the identity, newest first, then what the ID is an alias of, among
+	// others whose hash is the same by chance. Named indexes: there are no statistics
+	// that the planner could choose by.
+	selectNewest = `SELECT id, key, kind, scope, name, repeat FROM intents INDEXED BY intents_identity WHERE identity = ?1
+		UNION ALL SELECT a.intent, NULL, (SELECT kind FROM intents i WHERE i.id = a.intent), a.scope, a.name, a.repeat
+			FROM aliases a INDEXED BY aliases_identity WHERE a.identity = ?1`
 	insertIntent = `INSERT INTO intents (identity, keyhash, key, kind, scope, name, repeat, cost, previous,
 		fingerprint, rules, begun, owner, head, payload, checksum)
 		SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16
@@ -111,13 +111,21 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64,
 // the identity is an alias of; 0: there is none.
 func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, alias int64, err error) {
 	err = c.query(selectNewest, func(row []value) error {
-		if row[1] == nil {
-			alias = intOf(row[0])
-		} else {
-			id, key = intOf(row[0]), string(bytesOf(row[1]))
+		if string(bytesOf(row[4])) != op.ID || string(bytesOf(row[3])) != op.Scope || intOf(row[5]) != int64(op.Repeat) {
+			return nil
+		}
+		shared, err := s.kindOf(c, intOf(row[2]))
+		if err != nil || shared.operation != op.Name {
+			return err
+		}
+		switch n := intOf(row[0]); {
+		case row[1] == nil:
+			alias = n
+		case n > id:
+			id, key = n, string(bytesOf(row[1]))
 		}
 		return nil
-	}, identityHash(op), op.ID, op.Scope, int64(op.Repeat), op.Name)
+	}, identityHash(op))
 	return id, key, alias, err
 }
 
