@@ -174,6 +174,10 @@ func TestFaultsStrikeUnsafeRequestsOnly(t *testing.T) {
 	a.base = s.OtherURL()
 	require.Equal(t, 200, a.create("key-1").status)
 	require.Equal(t, "other", last(t, s).Host)
+	// Not even on a connection that is used again.
+	script(t, s, idemtest.Fault{Kind: idemtest.StaleUnread})
+	require.Equal(t, 200, a.create("key-1").status)
+	require.Equal(t, 1, s.Scripted())
 }
 
 // Scripts by key come before scripts by path, these before the common queue,

@@ -202,7 +202,7 @@ func (x *exchange) wrongLength(rep *reply) {
 		return
 	}
 	x.raw(rep, func(b *bytes.Buffer) {
-		fmt.Fprintf(b, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n", rep.status, http.StatusText(rep.status), said)
+		fmt.Fprintf(b, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %d\r\n", rep.status, http.StatusText(rep.status), said)
 		_ = rep.header.Write(b) // a buffer takes everything
 		b.WriteString("\r\n")
 		b.Write(rep.body)

@@ -127,14 +127,18 @@ func randomFault(cfg serverConfig, seq int) Fault {
 		Kind:  cfg.kinds[rng.IntN(len(cfg.kinds))],
 		Delay: time.Duration(1+rng.IntN(25)) * time.Millisecond,
 	}
-	if f.Kind == CutBody || f.Kind == CutChunked {
+	switch f.Kind {
+	case CutBody, CutChunked:
 		f.After = rng.IntN(64)
+	case BigBody: // each is stored: a long run would fill the memory with 17 MiB
+		f.Size = 1 << 20
 	}
 	return f
 }
 
 // RandomFaults returns what WithRandomFaults with these arguments lets the
 // arrivals 1 to n meet, so that a test can choose a seed or print a schedule.
+// Arguments that WithRandomFaults refuses give none.
 func RandomFaults(n int, seed uint64, probability float64, kinds ...FaultKind) []Fault {
 	cfg := defaultServerConfig()
 	WithRandomFaults(seed, probability, kinds...)(&cfg)

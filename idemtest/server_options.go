@@ -79,9 +79,9 @@ func WithMaxBody(n int64) ServerOption { return func(c *serverConfig) { c.maxBod
 
 // WithRandomFaults lets each unsafe arrival that no script covers meet a fault
 // with the given probability. Which one follows from seed and the arrival's
-// number alone. Held replies and executions end by themselves within 25 ms.
-// Without kinds: every kind but KeyExpired, which breaks the promise that
-// agents rely on.
+// number alone. Held replies and executions end by themselves within 25 ms,
+// and BigBody is 1 MiB. Without kinds: every kind but KeyExpired, which breaks
+// the promise that agents rely on.
 func WithRandomFaults(seed uint64, probability float64, kinds ...FaultKind) ServerOption {
 	if len(kinds) == 0 {
 		kinds = slices.DeleteFunc(FaultKinds(), func(k FaultKind) bool { return k == KeyExpired })

@@ -145,8 +145,9 @@ func (s *Server) apply(e entry) error {
 	return nil
 }
 
-// write appends one line; the caller holds s.mu. False: it could not, and
-// nothing may be built on it. Without a store there is nothing to do.
+// write appends one line; the caller holds s.mu. False: it could not, now or
+// earlier, and nothing may be built on it. Without a store there is nothing to
+// do.
 func (s *Server) write(e entry) bool {
 	if s.store == nil {
 		return true
@@ -189,14 +190,13 @@ func (s *Server) sync() bool {
 	return false
 }
 
+// append may leave a torn line when it fails: the next opener drops it, and
+// nothing is written behind it.
 func (st *store) append(line []byte) error {
-	before := st.size.Load()
 	if _, err := st.file.Write(line); err != nil {
-		// A half-written line must not stand before the next one.
-		_, seekErr := st.file.Seek(before, io.SeekStart)
-		return errors.Join(err, st.file.Truncate(before), seekErr)
+		return err
 	}
-	st.size.Store(before + int64(len(line)))
+	st.size.Add(int64(len(line)))
 	return nil
 }
 
