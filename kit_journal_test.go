@@ -265,11 +265,12 @@ func (in *rawIntent) problems() (found []string) {
 		if row.attempts < last.attempts {
 			bad("version %d knows of %d attempts, the row before of %d", row.version, row.attempts, last.attempts)
 		}
-		// A mark says "about to send"; the row after it may know that nothing was.
-		if last.firstSent != 0 && last.kind != rowMarked && (row.firstSent != last.firstSent || row.window != last.window) {
+		// A mark says "about to send"; the row after it may know that nothing was. A
+		// success may come from an owner that lost its claim, and knows when it sent.
+		if last.firstSent != 0 && last.kind != rowMarked && row.state != rowSucceeded && (row.firstSent != last.firstSent || row.window != last.window) {
 			bad("version %d: the first attempt or the window moved after something may have been sent", row.version)
 		}
-		if row.window < last.window {
+		if row.window < last.window && row.state != rowSucceeded {
 			bad("version %d: the window moved back", row.version)
 		}
 		if (row.owner != 0) != (row.kind == rowClaimed || row.kind == rowMarked) {
