@@ -91,7 +91,9 @@ type listener struct {
 func NewServer(opts ...ServerOption) (*Server, error) {
 	cfg := defaultServerConfig()
 	for _, opt := range opts {
-		opt(&cfg)
+		if opt != nil {
+			opt(&cfg)
+		}
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -88,6 +88,35 @@ func TestJSONIntegersStayExact(t *testing.T) {
 	require.Equal(t, 400, a.sendAs("POST", "/v1/charges", "key-1", near, "application/json").status)
 }
 
+// Nested parameters mean the same as a form and as JSON, and the ledger keeps
+// them flat.
+func TestNestedParameters(t *testing.T) {
+	t.Parallel()
+	s := idemtest.Start(t, nil) // an option that is nil changes nothing
+	a := newAgent(t, s)
+	first := a.sendAs("POST", "/v1/customers", "key-1",
+		`{"name":"Å <b>","tags":["x","y"],"address":{"city":"Oslo","zip":null,"home":true},"metadata":{"a":"1","b":"2"}}`, "application/json; charset=utf-8")
+	require.Equal(t, 200, first.status, first.body)
+	same := a.send("POST", "/v1/customers", "key-1", form("name", "Å <b>", "tags[0]", "x", "tags[1]", "y",
+		"address[city]", "Oslo", "address[zip]", "", "address[home]", "true", "metadata[a]", "1", "metadata[b]", "2"))
+	require.Equal(t, first.body, same.body)
+	effect := s.EffectsOf("key-1")[0]
+	require.Equal(t, "Oslo", effect.Params["address[city]"])
+	require.Equal(t, map[string]string{"a": "1", "b": "2"}, effect.Metadata)
+	require.Contains(t, a.send("GET", "/v1/customers?"+form("name", "Å <b>"), "", "").body, first.body)
+
+	// Names given twice keep their order, which makes a difference.
+	require.Equal(t, 200, a.send("POST", "/v1/customers", "key-2", "tag=x&tag=y").status)
+	require.Equal(t, "x,y", s.EffectsOf("key-2")[0].Params["tag"])
+	require.Equal(t, 400, a.send("POST", "/v1/customers", "key-2", "tag=y&tag=x").status)
+
+	// An empty value takes a metadata name away, as at Stripe.
+	got := a.send("POST", "/v1/customers/cus_1", "key-3", "metadata[a]=")
+	require.Contains(t, got.body, `"metadata":{"b":"2"}`)
+	require.Equal(t, 400, a.send("GET", "/v1/customers?a=%zz", "", "").status)
+	require.Equal(t, 400, a.send("POST", "/v1/charges", "key-4", "amount=1&currency=u5d").status)
+}
+
 // Refused parameters leave no trace under the key.
 func TestValidationComesBeforeTheKey(t *testing.T) {
 	t.Parallel()
