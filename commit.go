@@ -98,7 +98,9 @@ func (q *committer) withdraw(w *write) bool {
 	return false
 }
 
-// lead writes one batch, its own write included, and passes the lead on.
+// lead takes the write lock, writes what is queued by then, its own write
+// included, and passes the lead on. Until it has the lock anybody may leave the
+// queue; a leader whose time is up leaves alone.
 func (q *committer) lead(ctx context.Context, own *write) {
 	for n, i := 0, 0; i < gathering; i++ {
 		runtime.Gosched()
@@ -110,14 +112,14 @@ func (q *committer) lead(ctx context.Context, own *write) {
 		}
 		n = grown
 	}
-	release, err := q.turn(ctx)
+	err := q.lock(ctx)
 	var batch []*write
 	q.mu.Lock()
-	if err != nil {
-		// Only this caller's time is up: the others go on.
+	if err != nil && ctx.Err() != nil {
 		for i, w := range q.queue {
 			if w == own {
 				q.queue = append(q.queue[:i:i], q.queue[i+1:]...)
+				break
 			}
 		}
 		own.err = err
@@ -125,9 +127,7 @@ func (q *committer) lead(ctx context.Context, own *write) {
 		batch, q.queue = q.queue, nil
 	}
 	q.mu.Unlock()
-	if err == nil {
-		q.write(ctx, batch, release)
-	}
+	q.write(batch, err)
 
 	q.mu.Lock()
 	var next *write
@@ -147,15 +147,26 @@ func (q *committer) lead(ctx context.Context, own *write) {
 	}
 }
 
-// write runs a batch. A write that fails is answered by itself, and the others
-// are written without it.
-func (q *committer) write(ctx context.Context, batch []*write, release func()) {
-	left := batch
+// lock waits for this process's turn and for SQLite's write lock.
+func (q *committer) lock(ctx context.Context) error {
+	release, err := q.turn(ctx)
+	if err != nil {
+		return err
+	}
+	err = q.begin(ctx)
+	release() // with the write lock in hand, the next process may wait for it
+	return err
+}
+
+// write writes a batch in the transaction that was begun, unless that failed. A
+// write that fails is answered by itself, and the others are written without it.
+func (q *committer) write(left []*write, err error) {
 	for len(left) > 0 {
-		failed, err := q.transaction(ctx, left, release)
-		release = func() {}
+		var failed *write
 		if err == nil {
-			return
+			if failed, err = q.transaction(left); err == nil {
+				return
+			}
 		}
 		if failed == nil { // the whole batch, not one of its writes
 			for _, w := range left {
@@ -170,19 +181,17 @@ func (q *committer) write(ctx context.Context, batch []*write, release func()) {
 				rest = append(rest, w)
 			}
 		}
-		left = rest
+		if left, err = rest, nil; len(left) > 0 {
+			err = q.begin(context.Background())
+		}
 	}
 }
 
 // busyLimit is how long a foreign writer that holds the lock is waited for.
 const busyLimit = 10 * time.Second
 
-func (q *committer) transaction(ctx context.Context, batch []*write, release func()) (failed *write, err error) {
-	err = q.begin(ctx)
-	release() // with the write lock in hand, the next process may wait for it
-	if err != nil {
-		return nil, err
-	}
+// transaction ends the transaction that was begun, with the rows of a batch.
+func (q *committer) transaction(batch []*write) (failed *write, err error) {
 	q.conn.changed = false
 	for _, w := range batch {
 		if err := w.apply(q.conn); err != nil {
@@ -226,7 +235,7 @@ func (q *committer) begin(ctx context.Context) error {
 			return plain(err)
 		}
 		if waited >= busyLimit {
-			return fmt.Errorf("another program has held the journal's write lock for %v: %w", busyLimit, err)
+			return fmt.Errorf("another program, such as a sqlite3 shell, has held the journal's write lock for %v: end its transaction: %w", busyLimit, err)
 		}
 		step = min(max(2*step, time.Millisecond), 25*time.Millisecond)
 		timer := time.NewTimer(step)
@@ -249,7 +258,7 @@ func (q *committer) commitFailed(err error) error {
 	if errors.As(err, &s) && s.Code != sqlite3.ErrBusy && s.Code != sqlite3.ErrFull {
 		q.fail(err)
 	}
-	return failure(ErrMaybeRecorded, err, "the journal failed while committing: %v", plain(err))
+	return &because{text: fmt.Sprintf("its commit failed: %v", plain(err)), kind: ErrMaybeRecorded, cause: err}
 }
 
 func (q *committer) fail(err error) {

@@ -1,9 +1,7 @@
 package idem
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -219,8 +217,8 @@ func (c Contract) place() string {
 		return "field " + c.Field
 	case c.Query != "":
 		return "query " + c.Query
-	case c.Header == "":
-		return "header " + defaultKeyHeader
+	case c.Header == "" || c.Header == defaultKeyHeader:
+		return "header " + defaultKeyHeader // a constant: most contracts say this
 	}
 	return "header " + http.CanonicalHeaderKey(c.Header)
 }
@@ -305,7 +303,8 @@ func (c Contract) verdict(r *http.Response, body []byte) Verdict {
 		return ReplyUsual
 	}
 	seen := *r
-	seen.Header = r.Header.Clone()
-	seen.Body = io.NopCloser(bytes.NewReader(body))
+	whole := &sendBody{}
+	whole.Reset(body)
+	seen.Body = whole
 	return c.Verdict(&seen, body)
 }

@@ -79,7 +79,9 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 	}
 	s.mu.Lock()
 	s.owned[r.Key] = holding{id, identityOf(r.Operation)}
-	s.kinds[shared], s.names[kind] = kind, shared
+	if s.names[kind].operation == "" { // known from now on, since it is committed
+		s.kinds[shared], s.names[kind] = kind, shared
+	}
 	s.mu.Unlock()
 	return NoObstacle, nil, nil
 }
