@@ -194,7 +194,7 @@ func (c *Client) journalError(r *Record, doing string, err error) error {
 	switch {
 	case errors.Is(err, ErrMaybeRecorded):
 		return failure(ErrMaybeRecorded, err,
-			"%s: the journal failed half-way through its commit, so the intent may be recorded: %v; nothing was sent; begin again under the same ID only",
+			"%s: the journal failed half-way, so the intent may be recorded: %v; nothing was sent; begin again under the same ID only",
 			describe(r), err)
 	case errors.Is(err, ErrClosed):
 		return failure(ErrClosed, err, "%s: the client is closed; nothing was sent", r.Operation)

@@ -43,3 +43,25 @@ func RetryAfter(h http.Header, now time.Time) time.Duration { return retryAfter(
 
 // RetryAfterFactor is how many times MaxBackoff a far side's wish is obeyed up to.
 const RetryAfterFactor = retryAfterFactor
+
+// QueuedWrites is how many callers of a client wait for their write.
+func QueuedWrites(c *Client) int {
+	q := c.journal.(*sqliteJournal).q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queue)
+}
+
+// SynchronousOf is PRAGMA synchronous of the connection that writes and of one
+// that reads.
+func SynchronousOf(c *Client) (writer, reader int64, err error) {
+	s := c.journal.(*sqliteJournal)
+	writer, err = s.q.conn.integer("PRAGMA synchronous", -1)
+	if err == nil {
+		err = s.read(func(c *conn) (err error) {
+			reader, err = c.integer("PRAGMA synchronous", -1)
+			return err
+		})
+	}
+	return writer, reader, err
+}

@@ -115,7 +115,12 @@ func (s *sqliteJournal) open() error {
 	if s.file, err = os.Stat(s.path); err != nil {
 		return err
 	}
-	return s.migrate()
+	if err := s.migrate(); err != nil {
+		return err
+	}
+	// From here on the committer waits for the write lock by itself: SQLite's own
+	// wait cannot be ended by a caller's ctx.
+	return s.q.conn.query("PRAGMA busy_timeout = 0", func([]value) error { return nil })
 }
 
 // inspect looks at the path before anything is made beside it.
