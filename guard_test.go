@@ -1,0 +1,332 @@
+package idem_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/idem-go/idem"
+	"github.com/stretchr/testify/require"
+)
+
+// repeat is an intended repeat of a tool call.
+func repeat(ctx context.Context, scope string, n int, cost int64) context.Context {
+	return idem.WithOperation(ctx, idem.Operation{Scope: scope, Repeat: n, Cost: cost})
+}
+
+// Inside the window the same scope, tool and input under another ID is the first
+// intent: its outcome is handed out and nothing is done. Another scope, another
+// input, an intended repeat and a time after the window are not taken for it.
+func TestAReemissionGetsTheFirstOutcome(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	c := newClient(t, newPath(t), idem.WithWall(clock.now))
+	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour}, func(n int) (paid, error) { return paid{fmt.Sprint(n)}, nil })
+	visa := charge{500, "visa"}
+	for _, step := range []struct {
+		what  string
+		after time.Duration
+		ctx   context.Context
+		id    string
+		in    charge
+		gets  string
+	}{
+		{"the first", 0, idem.WithScope(testCtx(t), "a"), "call_1", visa, "1"},
+		{"another ID", time.Minute, idem.WithScope(testCtx(t), "a"), "call_2", visa, "1"},
+		{"without an ID", 0, idem.WithScope(testCtx(t), "a"), "", visa, "1"},
+		{"another scope", 0, idem.WithScope(testCtx(t), "b"), "call_3", visa, "2"},
+		{"another input", 0, idem.WithScope(testCtx(t), "a"), "call_4", charge{501, "visa"}, "3"},
+		{"an intended repeat", 0, repeat(testCtx(t), "a", 1, 0), "call_1", visa, "4"},
+		{"an intended repeat of another ID", 0, repeat(testCtx(t), "a", 1, 0), "call_5", visa, "5"},
+		{"not taken for the repeat", 0, idem.WithScope(testCtx(t), "a"), "call_6", visa, "1"},
+		{"after the window", time.Hour, idem.WithScope(testCtx(t), "a"), "call_7", visa, "6"},
+		{"the first ID again", 0, idem.WithScope(testCtx(t), "a"), "call_1", visa, "1"},
+		{"an alias after the window", 0, idem.WithScope(testCtx(t), "a"), "call_2", visa, "1"},
+		{"the new first", 0, idem.WithScope(testCtx(t), "a"), "call_8", visa, "6"},
+	} {
+		clock.ahead.Add(int64(step.after))
+		out, err := tool.Call(step.ctx, step.id, step.in)
+		require.NoError(t, err, step.what)
+		require.Equal(t, step.gets, out.Number, step.what)
+	}
+	require.Len(t, r.list(), 6)
+	s, err := c.Stats(testCtx(t))
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"reemitted": 5, "replayed": 1}, s.ByReason)
+	require.EqualValues(t, 6, s.Intents)
+}
+
+// While the first is under way, another ID joins it. What failed is nobody's first.
+func TestAReemissionJoinsWhatIsUnderWayAndNotWhatFailed(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, newPath(t))
+	inside, goOn := make(chan struct{}, 2), make(chan struct{})
+	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour, Retry: idem.Retry{MaxAttempts: 1}}, func(n int) (paid, error) {
+		if n == 1 {
+			return paid{}, idem.NotSent(errors.New("offline"))
+		}
+		inside <- struct{}{}
+		<-goOn
+		return paid{"p-1"}, nil
+	})
+	_, err := tool.Call(testCtx(t), "call_1", charge{500, "visa"})
+	require.ErrorIs(t, err, idem.ErrNotSent)
+	got := make(chan paid, 2)
+	call := func(ctx context.Context, id string) {
+		out, _ := tool.Call(ctx, id, charge{500, "visa"})
+		got <- out
+	}
+	go call(testCtx(t), "call_2")
+	<-inside
+	ctx := watch(testCtx(t), 1)
+	go call(ctx, "call_3")
+	ctx.waiting(t)
+	close(goOn)
+	require.Equal(t, []paid{{"p-1"}, {"p-1"}}, []paid{<-got, <-got})
+	require.Len(t, r.list(), 2)
+}
+
+// A policy that refuses says so, with the first ID's name; nothing is kept of the
+// other ID, which is free once the window is over.
+func TestAReemissionIsRefusedWhereThePolicySaysSo(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	c := newClient(t, newPath(t), idem.WithWall(clock.now))
+	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour, Refuse: true}, always(paid{"p-1"}, nil))
+	_, err := tool.Call(testCtx(t), "call_1", charge{500, "visa"})
+	require.NoError(t, err)
+	for range 2 {
+		_, err = tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+		require.ErrorIs(t, err, idem.ErrDuplicate)
+		require.ErrorContains(t, err, "call_1")
+		require.ErrorContains(t, err, "Operation.Repeat")
+		require.NotEmpty(t, idem.Advice(err))
+	}
+	_, err = tool.Call(testCtx(t), "call_1", charge{500, "visa"})
+	require.NoError(t, err, "the same ID is no re-emission")
+	require.Len(t, r.list(), 1)
+	clock.ahead.Add(int64(2 * time.Hour))
+	_, err = tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+	require.NoError(t, err)
+	require.Len(t, r.list(), 2)
+}
+
+// The alias that a re-emitted ID became is as durable as an identity: it outlives
+// the window, a restart and its outcome, and is never a second effect by accident.
+func TestAliasesLastAsLongAsIdentities(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	path, p := newPath(t), idem.Policy{Window: time.Hour}
+	open := func() (*idem.Client, *idem.Tool[charge, paid], *runs) {
+		c, err := idem.Open(path, idem.WithWall(clock.now), idem.WithRetention(24*time.Hour, 48*time.Hour))
+		require.NoError(t, err)
+		tool, r := chargeTool(t, c, p, always(paid{"p-1"}, nil))
+		return c, tool, r
+	}
+	c, tool, r := open()
+	for _, id := range []string{"call_1", "call_2"} {
+		_, err := tool.Call(testCtx(t), id, charge{500, "visa"})
+		require.NoError(t, err)
+	}
+	_, err := tool.Call(testCtx(t), "newer", charge{1, "visa"}) // so that the first is not the journal's last row
+	require.NoError(t, err)
+	require.Len(t, r.list(), 2)
+	require.NoError(t, c.Close())
+
+	clock.ahead.Add(int64(12 * time.Hour))
+	c, tool, r = open()
+	out, err := tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+	require.NoError(t, err)
+	require.Equal(t, paid{"p-1"}, out)
+	_, err = tool.Call(testCtx(t), "call_2", charge{501, "visa"})
+	require.ErrorIs(t, err, idem.ErrMismatch)
+
+	clock.ahead.Add(int64(13 * time.Hour))
+	n, err := c.Prune(testCtx(t))
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	for _, id := range []string{"call_1", "call_2"} {
+		_, err = tool.Call(testCtx(t), id, charge{500, "visa"})
+		require.ErrorIs(t, err, idem.ErrForgotten, id)
+	}
+	require.Empty(t, r.list())
+	require.NoError(t, c.Close())
+
+	clock.ahead.Add(int64(24 * time.Hour))
+	c, tool, r = open()
+	_, err = c.Prune(testCtx(t))
+	require.NoError(t, err)
+	_, err = tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+	require.NoError(t, err, "nothing is known of it any more")
+	require.Len(t, r.list(), 1)
+	require.NoError(t, c.Close())
+	checkJournal(t, path)
+}
+
+// Past the limit of a scope and operation nothing is begun and nothing is done,
+// until the sliding time has moved on. What was done already is still handed out.
+func TestALimitStopsALoop(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limit idem.Limit
+		costs []int64 // of the calls, 10 minutes apart
+		takes []bool
+	}{
+		"count":         {idem.Limit{Intents: 2, Per: time.Hour}, []int64{1, 1, 1, 1, 1, 1, 1, 1}, []bool{true, true, false, false, false, false, true, true}},
+		"cost":          {idem.Limit{Cost: 10, Per: time.Hour}, []int64{4, 4, 4, 2, 1, 0, 4, 4}, []bool{true, true, false, true, false, true, true, true}},
+		"count or cost": {idem.Limit{Intents: 2, Cost: 10, Per: time.Hour}, []int64{11, 9, 2, 1, 1}, []bool{false, true, false, true, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var clock wall
+			path := newPath(t)
+			for i, cost := range c.costs {
+				client, err := idem.Open(path, idem.WithWall(clock.now)) // the journal decides, not a process
+				require.NoError(t, err)
+				tool, r := chargeTool(t, client, idem.Policy{Limit: c.limit}, always(paid{"p-1"}, nil))
+				_, err = tool.Call(repeat(testCtx(t), "a", 0, cost), fmt.Sprint(i), charge{i, "visa"})
+				if c.takes[i] {
+					require.NoError(t, err, "call %d", i)
+					_, err = tool.Call(repeat(testCtx(t), "a", 0, cost), fmt.Sprint(i), charge{i, "visa"})
+					require.NoError(t, err, "it is done: call %d again", i)
+				} else {
+					require.ErrorIs(t, err, idem.ErrLimit, "call %d", i)
+					require.NotEmpty(t, idem.Advice(err))
+					require.Empty(t, r.list())
+				}
+				if i == 0 && c.takes[0] {
+					_, err = tool.Call(repeat(testCtx(t), "another", 0, cost), "0", charge{i, "visa"})
+					require.NoError(t, err, "another scope has its own")
+				}
+				require.NoError(t, client.Close())
+				clock.ahead.Add(int64(10 * time.Minute))
+			}
+			checkJournal(t, path)
+		})
+	}
+}
+
+// What failed does not count; a call that was never sent and is made again does,
+// so that a network that comes back does not let the whole queue through.
+func TestWhatFailedDoesNotCountUntilItIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, newPath(t))
+	offline := true
+	p := idem.Policy{Limit: idem.Limit{Intents: 2, Per: time.Hour}, Retry: idem.Retry{MaxAttempts: 1}}
+	tool, r := chargeTool(t, c, p, func(int) (paid, error) {
+		if offline {
+			return paid{}, idem.NotSent(errors.New("offline"))
+		}
+		return paid{"p-1"}, nil
+	})
+	for i := range 5 {
+		_, err := tool.Call(testCtx(t), fmt.Sprint(i), charge{i, "visa"})
+		require.ErrorIs(t, err, idem.ErrNotSent)
+	}
+	offline = false
+	for i := range 5 {
+		_, err := tool.Call(testCtx(t), fmt.Sprint(i), charge{i, "visa"})
+		if i < 2 {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, idem.ErrLimit)
+		}
+	}
+	require.Len(t, r.list(), 7)
+}
+
+// Guarded does guarded calls from a process of its own.
+func (children) Guarded(l *link) error {
+	var args struct {
+		Path, Server string
+		Callers      int
+		Window       time.Duration
+		Limit        idem.Limit
+		SameInput    bool
+	}
+	if err := l.args(&args); err != nil {
+		return err
+	}
+	p := stripe()
+	p.Window, p.Limit = args.Window, args.Limit
+	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", p))
+	if err != nil {
+		return err
+	}
+	l.say("ready")
+	name := l.hear()
+	var wg sync.WaitGroup
+	var done, limited atomic.Int64
+	var mu sync.Mutex
+	var errs []error
+	for i := range args.Callers {
+		wg.Go(func() {
+			cents := 500
+			if !args.SameInput {
+				cents += i
+			}
+			req, err := invoiceRequest(args.Server, cents)
+			if err == nil {
+				_, err = c.Do(req, invoiceOp(fmt.Sprint(name, i)))
+			}
+			switch {
+			case err == nil:
+				done.Add(1)
+			case errors.Is(err, idem.ErrLimit):
+				limited.Add(1)
+			default:
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	l.say("%d %d", done.Load(), limited.Load())
+	return errors.Join(append(errs, c.Close())...)
+}
+
+// Processes that work at the same time on one journal have one window and one
+// budget between them.
+func TestGuardsHoldAcrossProcesses(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]map[string]any{
+		"window": {"Window": time.Hour, "SameInput": true},
+		"limit":  {"Limit": idem.Limit{Intents: 7, Per: time.Hour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			args["Path"], args["Server"], args["Callers"] = w.path, w.server.URL(), 8
+			var all []*process
+			for range 3 {
+				p := startChild(t, "Guarded", args)
+				p.expect("ready")
+				all = append(all, p)
+			}
+			for i, p := range all {
+				p.tell(string(rune('a' + i)))
+			}
+			sum := [2]int{}
+			for _, p := range all {
+				var done, limited int
+				_, err := fmt.Sscan(p.hear(), &done, &limited)
+				require.NoError(t, err)
+				sum[0] += done
+				sum[1] += limited
+				p.wait()
+			}
+			if name == "window" {
+				require.Equal(t, [2]int{24, 0}, sum)
+				require.Len(t, w.server.Effects(), 1)
+			} else {
+				require.Equal(t, [2]int{7, 17}, sum)
+				require.Len(t, w.server.Effects(), 7)
+			}
+		})
+	}
+}
