@@ -1,4 +1,7 @@
--- The journal, version 1. Rows of intents, changes and outcomes are only ever
+-- The journal, version 1: what a new one begins with. The files schema_2.sql and so
+-- on bring it to each later version, a new one too, so that there is one way only.
+--
+-- Rows of intents, changes and outcomes are only ever
 -- added; pruning shortens and later drops those of settled intents.
 
 -- Small named values: the journal's random id, the clock's offset, the floor.
@@ -85,32 +88,6 @@ CREATE INDEX outcomes_failed ON outcomes (id) WHERE state = 2;
 -- again: recovery reads these, and the intents from the floor on.
 CREATE TABLE parked (
   id INTEGER PRIMARY KEY -- as in outcomes
-);
-
--- What the guards look for: only intents of operations that have one are here.
-CREATE TABLE guarded (
-  intent INTEGER PRIMARY KEY,
-  same   INTEGER NOT NULL, -- 64 bits of a hash of scope, operation and fingerprint
-  budget INTEGER NOT NULL, -- 64 bits of a hash of scope and operation
-  begun  INTEGER NOT NULL
-);
-CREATE INDEX guarded_same ON guarded (same, begun);
-CREATE INDEX guarded_budget ON guarded (budget, begun);
-
--- IDs that were answered with the outcome of an intent begun under another one.
-CREATE TABLE aliases (
-  identity INTEGER NOT NULL, -- as in intents
-  scope    BLOB,
-  name     BLOB,
-  repeat   INTEGER NOT NULL,
-  intent   INTEGER NOT NULL
-);
-CREATE INDEX aliases_identity ON aliases (identity);
-CREATE INDEX aliases_intent ON aliases (intent);
-
--- Intents that were not settled yet when pruning passed them.
-CREATE TABLE late (
-  id INTEGER PRIMARY KEY
 );
 
 CREATE TABLE notes (

@@ -19,11 +19,18 @@ import (
 )
 
 //go:embed schema.sql
-var schema string
+var schema1 string
+
+//go:embed schema_2.sql
+var schema2 string
+
+// schemas are the steps from no journal to this version's, each bringing it to the
+// version of its place.
+func schemas() []string { return []string{schema1, schema2} }
 
 const (
 	applicationID  = 0x6964656d // "idem"
-	schemaVersion  = 1
+	schemaVersion  = 2
 	smallestSQLite = 512     // bytes of the smallest database
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
 	walSizeLimit   = 16 << 20
@@ -284,27 +291,31 @@ func (s *sqliteJournal) migrateLocked(c *conn) error {
 		return err
 	}
 	if version == 0 {
+		if err := s.locks.mayAdopt(); err != nil {
+			return err
+		}
+	}
+	for _, step := range schemas()[min(int(version), schemaVersion):] {
+		if _, err := c.raw.Exec(step, nil); err != nil {
+			return err
+		}
+	}
+	if version == 0 {
 		id := make([]byte, 16)
 		if _, err := rand.Read(id); err != nil {
 			return err
 		}
-		text := hex.EncodeToString(id)
-		if err := s.locks.mayAdopt(); err != nil {
+		if err := c.exec(insertValue, valueID, []byte(hex.EncodeToString(id))); err != nil {
 			return err
 		}
-		for _, statement := range []string{
-			schema,
-			fmt.Sprintf("PRAGMA application_id = %d", applicationID),
-			fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
-		} {
-			if _, err := c.raw.Exec(statement, nil); err != nil {
-				return err
-			}
+		if err := c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+			return err
 		}
-		err := c.exec(insertValue, valueID, []byte(text))
-		return err
 	}
-	return nil
+	if version == schemaVersion {
+		return nil
+	}
+	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 }
 
 // tighten ties the lock file to the journal, and keeps both from other users.
