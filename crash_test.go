@@ -1,0 +1,288 @@
+package idem_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/idemtest"
+	"github.com/stretchr/testify/require"
+)
+
+// Processes that are killed with SIGKILL, and what the next one makes of it.
+
+// TestEveryAttemptIsInTheJournal: each attempt that reached the wire is in the
+// journal by itself, or covered by a pending intent that says that it may have been
+// sent, and since when.
+func TestEveryAttemptIsInTheJournal(t *testing.T) {
+	t.Parallel()
+	t.Run("settled", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		require.NoError(t, w.server.Script(faults(idemtest.TooManyBare, idemtest.DropBefore, idemtest.Proxy502After)...))
+		c := w.open(idem.WithPolicy("create_invoice", stripe()))
+		in := w.mustBegin(c, 500)
+		require.NoError(t, do(context.Background(), in).err)
+		require.NoError(t, c.Close())
+		on := readJournal(t, w.path)
+		require.Len(t, on, 1)
+		require.Equal(t, []int{429, 0, 502, 200}, attemptsOf(on[0]))
+		require.Equal(t, 4, on[0].Attempts())
+		require.Len(t, w.server.Arrivals(), 4)
+		require.False(t, on[0].FirstSent().After(w.server.Arrivals()[0].At))
+	})
+	for _, args := range []agentArgs{{ID: "order-1", Cents: 500}, {ID: "order-1", Cents: 500, NoContract: true}} {
+		t.Run("killed, "+map[bool]string{true: "no contract", false: "keys kept"}[args.NoContract], func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			require.NoError(t, w.server.Script(faults(idemtest.TooManyBare, idemtest.TooManyBare)...))
+			key := ""
+			if args.NoContract {
+				require.NoError(t, w.server.Script(holdReply()))
+				p := w.agent(args)
+				key = w.begin(p)
+				p.tell("start")
+				p.expect("started")
+				require.NoError(t, w.server.WaitArrivals(testCtx(t), 3))
+				p.kill()
+			} else {
+				key = w.killAfterEffect(args)
+			}
+			require.Len(t, w.server.Arrivals(), 3)
+			c := w.open(idem.WithPolicy("create_invoice", policyFor(args)))
+			in, err := c.Lookup(context.Background(), key)
+			require.NoError(t, err)
+			require.Equal(t, idem.Pending, in.State())
+			require.NotZero(t, in.FirstSent())
+			require.False(t, in.FirstSent().After(w.server.Arrivals()[0].At))
+			if args.NoContract {
+				require.Equal(t, []int{429, 429}, attemptsOf(in), "the mark of the third carries what is known of the first two")
+			}
+		})
+	}
+}
+
+// attemptsOf is the status of each attempt in a history.
+func attemptsOf(in *idem.Intent) (statuses []int) {
+	for _, e := range in.History() {
+		if e.Attempt > 0 {
+			statuses = append(statuses, e.Status)
+		}
+	}
+	return statuses
+}
+
+// workArgs is what a worker works on: orders first, first+1, … round to first.
+type workArgs struct {
+	Path, Server  string
+	NoContract    bool
+	Orders, First int
+	SkipRecover   bool
+}
+
+// Worker recovers what others left, then asks for every order once, whatever
+// comes of it, says so, and waits to be told to end.
+func (children) Worker(l *link) error {
+	var args workArgs
+	if err := l.args(&args); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", policyFor(agentArgs{NoContract: args.NoContract})))
+	if err != nil {
+		return err
+	}
+	if !args.SkipRecover {
+		if _, err := c.Recover(ctx); err != nil {
+			return err
+		}
+	}
+	for i := range args.Orders {
+		if err := askFor(ctx, c, args.Server, (args.First+i)%args.Orders); err != nil && !errors.Is(err, idem.ErrInDoubt) && !errors.Is(err, idem.ErrNotSent) {
+			return err
+		}
+	}
+	l.say("done")
+	l.hear()
+	return c.Close()
+}
+
+// askFor asks for one order. Its amount says which it is, whatever its key.
+func askFor(ctx context.Context, c *idem.Client, server string, i int) error {
+	req, err := invoiceRequest(server, 1000+i)
+	if err != nil {
+		return err
+	}
+	_, err = c.Do(req, idem.Operation{Name: "create_invoice", ID: fmt.Sprint("order-", i)})
+	return err
+}
+
+// storm lets three workers ask for the same orders at once, and kills one of them
+// every few arrivals, when its replies are lost, cut, late or on their way.
+func (w *world) storm(seed uint64, noContract bool, orders, kills int) {
+	w.t.Helper()
+	random := rand.New(rand.NewPCG(seed, seed))
+	args := workArgs{Path: w.path, Server: w.server.URL(), NoContract: noContract, Orders: orders}
+	start := func(n int) *process {
+		args.First = n * orders / 3
+		args.SkipRecover = random.IntN(2) == 0
+		return startChild(w.t, "Worker", args)
+	}
+	workers := []*process{start(0), start(1), start(2)}
+	arrivals := 0
+	for range kills {
+		arrivals += 1 + random.IntN(2*orders/kills-1) // they all come: each order arrives once at least
+		require.NoError(w.t, w.server.WaitArrivals(testCtx(w.t), arrivals))
+		n := random.IntN(len(workers))
+		workers[n].kill()
+		workers[n] = start(n)
+	}
+	for _, p := range workers {
+		p.expect("done")
+		p.tell("end")
+		p.wait()
+	}
+}
+
+// TestAnyNumberOfCrashesMakeOneEffect: with a contract that keeps its promise, any
+// number of crashes, callers and processes make one effect of each order, and the
+// outcome that is on record is the server's.
+func TestAnyNumberOfCrashesMakeOneEffect(t *testing.T) {
+	t.Parallel()
+	const orders, kills = 45, 12
+	const seed = 3
+	w := newWorld(t, idemtest.WithRandomFaults(seed, 0.4, mostFaults(idemtest.Error500Stored)...)) // which keeps an order from ever being made
+	w.storm(seed, false, orders, kills)
+	p := stripe()
+	p.Reconcile = func(_ context.Context, in *idem.Intent) (idem.Resolution, error) { // after a stored 500 with an effect
+		if len(w.server.EffectsOf(in.Key())) == 0 {
+			return idem.Resolution{State: idem.InDoubt}, nil
+		}
+		return idem.Resolution{State: idem.Succeeded, Result: []byte(w.object(in.Key())), Note: "asked"}, nil
+	}
+	c := w.open(idem.WithPolicy("create_invoice", p))
+	ctx := testCtx(t)
+	_, err := c.Recover(ctx)
+	require.NoError(t, err)
+	for i := range orders {
+		op := idem.Operation{Name: "create_invoice", ID: fmt.Sprint("order-", i)}
+		for in := (*idem.Intent)(nil); in == nil || in.State() != idem.Succeeded; {
+			require.NoError(t, ctx.Err())
+			in, err = c.Begin(ctx, op, w.invoice(1000+i))
+			require.NoError(t, err)
+			do(ctx, in)
+		}
+	}
+	require.NoError(t, c.Close())
+	require.Len(t, readJournal(t, w.path), orders)
+	effects := w.effectsByAmount()
+	require.Len(t, effects, orders)
+	for amount, n := range effects {
+		require.Equal(t, 1, n, "the order of %s", amount)
+	}
+}
+
+func (w *world) effectsByAmount() map[string]int {
+	effects := map[string]int{}
+	for _, e := range w.server.Effects() {
+		effects[e.Params["amount"]]++
+	}
+	return effects
+}
+
+// TestCrashesWithoutAContractMakeAtMostOneEffect: the server knows no keys, so
+// each execution is an effect. What might have been sent is never sent again, by
+// whichever process, and what is said to have failed did not happen.
+func TestCrashesWithoutAContractMakeAtMostOneEffect(t *testing.T) {
+	t.Parallel()
+	const orders, kills = 45, 12
+	const seed = 5
+	w := newWorld(t, idemtest.IgnoreKeys(), idemtest.WithRandomFaults(seed, 0.4, keylessFaults()...))
+	w.storm(seed, true, orders, kills)
+	c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
+	for range 2 {
+		_, err := c.Recover(testCtx(t))
+		require.NoError(t, err)
+	}
+	require.NoError(t, c.Close())
+	states := map[idem.State]int{}
+	for _, in := range readJournal(t, w.path) {
+		states[in.State()]++
+	}
+	t.Logf("%v", states)
+	require.Zero(t, states[idem.Pending])
+	for amount, n := range w.effectsByAmount() {
+		require.Equal(t, 1, n, "the order of %s", amount)
+	}
+}
+
+// TestTheWorstMoment: killed when the server has acted and the reply is unread,
+// once by each process that takes over, and then recovered: one effect. Five such
+// take-overs are tried; the next owner would die over it too, so it is left in
+// doubt for people.
+func TestTheWorstMoment(t *testing.T) {
+	t.Parallel()
+	for _, deaths := range []int{1, 3, idem.MaxTakeovers, idem.MaxTakeovers + 1} {
+		t.Run(fmt.Sprint(deaths, " deaths"), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			args := agentArgs{ID: "order-1", Cents: 500}
+			key := w.killAfterEffect(args)
+			for n := 1; n < deaths; n++ {
+				require.NoError(t, w.server.Script(holdReply()))
+				p := w.agent(args)
+				require.Equal(t, key, w.begin(p))
+				p.tell("start")
+				p.expect("started")
+				require.NoError(t, w.server.WaitArrivals(testCtx(t), n+1))
+				p.kill()
+			}
+			c := w.open(idem.WithPolicy("create_invoice", stripe()))
+			report, err := c.Recover(context.Background())
+			require.NoError(t, err)
+			if deaths > idem.MaxTakeovers {
+				require.Equal(t, idem.Report{InDoubt: 1}, report)
+				require.Len(t, w.server.Arrivals(), deaths)
+			} else {
+				require.Equal(t, idem.Report{Succeeded: 1}, report)
+				require.Len(t, w.server.Arrivals(), deaths+1)
+			}
+			require.Len(t, w.server.Effects(), 1)
+		})
+	}
+}
+
+// TestNothingMayBeSentAgainAfterAKill without a contract, wherever the kill fell:
+// before the effect or after it.
+func TestNothingMayBeSentAgainAfterAKill(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []idemtest.FaultKind{idemtest.HoldReply, idemtest.HoldExecution} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, idemtest.IgnoreKeys())
+			require.NoError(t, w.server.Script(faults(kind)...))
+			p := w.agent(agentArgs{ID: "order-1", Cents: 500, NoContract: true})
+			key := w.begin(p)
+			p.tell("start")
+			p.expect("started")
+			require.NoError(t, w.server.WaitArrivals(testCtx(t), 1))
+			p.kill()
+			w.server.Release()
+			c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
+			report, err := c.Recover(context.Background())
+			require.NoError(t, err)
+			require.Equal(t, idem.Report{InDoubt: 1}, report)
+			for range 3 {
+				require.ErrorIs(t, do(context.Background(), w.mustBegin(c, 500)).err, idem.ErrInDoubt)
+			}
+			in, err := c.Lookup(context.Background(), key)
+			require.NoError(t, err)
+			require.WithinDuration(t, w.server.Arrivals()[0].At, in.FirstSent(), time.Minute)
+			require.Len(t, w.server.Arrivals(), 1)
+		})
+	}
+}
