@@ -324,10 +324,7 @@ func (s *sqliteJournal) tighten() error {
 	if err != nil {
 		return plain(err)
 	}
-	if err := s.locks.tie(string(id), func() (bool, error) {
-		open, err := s.openIDs(s.q.conn, 0, 1)
-		return len(open) > 0, err
-	}); err != nil {
+	if err := s.locks.tie(string(id), s.beforeTie); err != nil {
 		return err
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
