@@ -11,16 +11,10 @@ import (
 // program's business and no model can help: the journal, a context that ended, a
 // closed client.
 func Advice(err error) string {
-	if err == nil {
-		return ""
-	}
-	for _, program := range []error{ErrClosed, ErrMaybeRecorded, ErrNoIntent, ErrNoScope} {
-		if errors.Is(err, program) {
-			return ""
-		}
-	}
 	var read *readFailed
 	switch {
+	case err == nil, errors.Is(err, ErrMaybeRecorded):
+		return ""
 	case errors.Is(err, ErrUnrecorded):
 		return "It is settled and its answer stands; do not ask for it again."
 	case errors.Is(err, ErrOutcomeTruncated):
@@ -29,6 +23,8 @@ func Advice(err error) string {
 		return "It was settled before and its answer is not kept; do not do it again; look there, or ask a person, if the answer matters."
 	case errors.Is(err, ErrInDoubt):
 		return "It may have happened and nobody can tell yet; do not try it in another way, go on with something else or ask a person."
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrNoIntent), errors.Is(err, ErrNoScope):
+		return ""
 	case errors.Is(err, ErrMismatch):
 		return "This was asked for before with other values, which stand; use the earlier answer, or name a new step if another thing is meant."
 	case errors.Is(err, ErrDuplicate):
@@ -38,7 +34,7 @@ func Advice(err error) string {
 	case errors.Is(err, ErrUnknownTool):
 		return "There is no such tool; use one of those that are listed."
 	case errors.Is(err, ErrRefused):
-		return "It was refused and nothing happened: " + sentence(err) + " Mend the arguments, or do without it."
+		return "It was refused and nothing happened (" + sentence(err) + "): mend the arguments, or do without it."
 	case errors.Is(err, ErrNotSent):
 		return "Nothing was sent and nothing happened; the same call may be made again later."
 	case errors.As(err, &read) && !errors.Is(err, context.Canceled):
@@ -47,7 +43,8 @@ func Advice(err error) string {
 	return ""
 }
 
-// sentence is a refusal's own words on one line, of bounded length.
+// sentence is a refusal's own words on one line, of bounded length, without a full
+// stop.
 func sentence(err error) string {
 	text := err.Error()
 	var tool *toolError
@@ -64,8 +61,5 @@ func sentence(err error) string {
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
-	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "…") {
-		text += "."
-	}
-	return text
+	return strings.TrimSuffix(text, ".")
 }

@@ -60,7 +60,7 @@ func ExampleNewTool() {
 	// 1 <nil>
 	// 1 <nil>
 	// {"number":1} <nil>
-	// It was refused and nothing happened: cents must be positive. Mend the arguments, or do without it.
+	// It was refused and nothing happened (cents must be positive): mend the arguments, or do without it.
 	// runs: 1
 }
 

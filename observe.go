@@ -15,8 +15,8 @@ type Observer interface {
 	// into a tool's function.
 	Start(ctx context.Context, e Event) context.Context
 	// End is told how it ended, under the context that Start returned. A call that
-	// executed nothing has the Reason that it is counted by: replayed, coalesced,
-	// reemitted, mismatch or limit.
+	// executed nothing has the Reason that it is counted by (replayed, coalesced,
+	// reemitted, mismatch, limit), or resolved.
 	End(ctx context.Context, e Event)
 }
 

@@ -246,6 +246,8 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	c.mu.Lock()
 	delete(c.idle, key)
 	c.mu.Unlock()
+	c.logSettled(rec, next, change.Reason)
+	c.tell(ctx, &Intent{client: c, record: withChange(rec, change)}, rec.Operation, change.Reason, nil)
 	return nil
 }
 

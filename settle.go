@@ -312,7 +312,10 @@ func (c *Client) saveOne(key string) (*Reply, error) {
 	c.mu.Lock()
 	delete(c.unsaved, key)
 	c.mu.Unlock()
-	if !ok && standing != nil {
+	switch settled := known.change.State == Succeeded || known.change.State == Failed; {
+	case ok && settled:
+		c.logSettled(known.record, known.change.Standing, known.change.Reason)
+	case !ok && standing != nil:
 		c.contradicted(known.change, standing)
 	}
 	return nil, nil

@@ -191,7 +191,7 @@ func TestARefusalIsKeptAndMendedArgumentsAreNew(t *testing.T) {
 	for range 2 {
 		_, err := tool.Call(testCtx(t), "order-1", charge{500, "vsa"})
 		require.ErrorIs(t, err, idem.ErrRefused)
-		require.Equal(t, "It was refused and nothing happened: no such card. Mend the arguments, or do without it.", idem.Advice(err))
+		require.Equal(t, "It was refused and nothing happened (no such card): mend the arguments, or do without it.", idem.Advice(err))
 	}
 	out, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
