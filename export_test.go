@@ -80,3 +80,14 @@ func (st Standing) SafeUntil(retention, attempt time.Duration) time.Time {
 
 // Meet is meet.
 func Meet(r *Record, running, same bool) Meeting { return meet(r, running, same) }
+
+// Queries are the journal's look-ups, by name.
+func Queries() map[string]string {
+	return map[string]string{
+		"newest": selectNewest, "key": selectKey, "intent": selectIntent, "changes": selectChanges,
+		"outcomes": selectOutcomes, "notes": selectNotes, "open": selectOpen, "failed": selectFailed,
+		"by kind": selectByKind, "by identity": selectByIdentity, "begun": selectBegun, "last": selectLast, "top": selectTop,
+		"same": selectSame, "budget": selectBudget, "counted": selectCounted,
+		"late": selectLate, "shed": selectToShed, "drop aliases": dropAliases,
+	}
+}

@@ -14,10 +14,11 @@ import (
 const (
 	selectIntent = `SELECT key, kind, scope, name, repeat, cost, previous, fingerprint, rules, begun, owner,
 		head, payload, forgotten, checksum FROM intents WHERE id = ?`
-	selectKindByID = `SELECT operation, terms FROM kinds WHERE id = ?`
-	selectChanges  = `SELECT version, kind, owner, standing, at, reason, note, tries, checksum
+	selectKindByID  = `SELECT operation, terms FROM kinds WHERE id = ?`
+	selectKindAgain = `SELECT id FROM kinds INDEXED BY sqlite_autoindex_kinds_1 WHERE operation = ? AND terms = ?`
+	selectChanges   = `SELECT version, kind, owner, standing, at, reason, note, tries, checksum
 		FROM changes WHERE intent = ? ORDER BY version`
-	selectOutcomes = `SELECT version, kind, standing, at, reason, note, tries, status, head, body, checksum
+	selectOutcomes = `SELECT version, kind, standing, at, reason, note, tries, status, head, body, checksum, state
 		FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 ORDER BY id`
 	selectNotes = `SELECT at, reason, text FROM notes WHERE intent = ? ORDER BY id`
 )
@@ -44,8 +45,8 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	if r.Forgotten.IsZero() && sum != intentSum(r) {
-		return nil, damaged(r.Key, "its beginning")
+	if r.Forgotten.IsZero() && !sumFits(sum, []int64{kind, owner}, intentTexts(r)...) {
+		return nil, damaged("key "+r.Key, "its beginning does not fit its checksum")
 	}
 	shared, err := s.kindOf(c, kind)
 	if err != nil {
@@ -72,11 +73,11 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (
 	add := func(version, kind, holder, at value, st, reason, note, tries []byte) (*Change, error) {
 		standing, err := decodeStanding(st)
 		if err != nil {
-			return nil, damaged(r.Key, err.Error())
+			return nil, damaged("key "+r.Key, err.Error())
 		}
 		t, err := decodeTries(tries)
 		if err != nil {
-			return nil, damaged(r.Key, err.Error())
+			return nil, damaged("key "+r.Key, err.Error())
 		}
 		r.Changes = append(r.Changes, Change{
 			Key: r.Key, Kind: ChangeKind(intOf(kind)), Standing: standing, At: unixTime(intOf(at)),
@@ -89,8 +90,8 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (
 	}
 	err := c.query(selectChanges, func(row []value) error {
 		st, reason, note, tries := bytesOf(row[3]), bytesOf(row[5]), bytesOf(row[6]), bytesOf(row[7])
-		if r.Forgotten.IsZero() && intOf(row[8]) != checksum(st, reason, note, tries) {
-			return damaged(r.Key, "a change")
+		if r.Forgotten.IsZero() && !sumFits(intOf(row[8]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[2]), intOf(row[4])}, st, reason, note, tries) {
+			return damaged("key "+r.Key, "a change does not fit its checksum")
 		}
 		_, err := add(row[0], row[1], row[2], row[4], st, reason, note, tries)
 		return err
@@ -101,8 +102,9 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (
 	err = c.query(selectOutcomes, func(row []value) error {
 		st, reason, note, tries := bytesOf(row[2]), bytesOf(row[4]), bytesOf(row[5]), bytesOf(row[6])
 		head, body := bytesOf(row[8]), bytesOf(row[9])
-		if r.Forgotten.IsZero() && intOf(row[10]) != checksum(st, reason, note, tries, head, body) {
-			return damaged(r.Key, "its outcome")
+		if r.Forgotten.IsZero() && !sumFits(intOf(row[10]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[11]), intOf(row[3]), intOf(row[7])},
+			st, reason, note, tries, head, body) {
+			return damaged("key "+r.Key, "its outcome does not fit its checksum")
 		}
 		change, err := add(row[0], row[1], int64(0), row[3], st, reason, note, tries)
 		if err == nil && row[7] != nil && r.Forgotten.IsZero() {
@@ -114,8 +116,8 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (
 	return owner, err
 }
 
-func damaged(key, what string) error {
-	return fmt.Errorf("the journal's row of key %s is damaged (%s does not fit its checksum): the disk changed it; look at the far side what became of it, and restore the file", key, what)
+func damaged(row, why string) error {
+	return fmt.Errorf("the journal's row of %s is damaged (%s): the disk changed it; look at the far side what became of it, and restore the file", row, why)
 }
 
 func (s *sqliteJournal) kindOf(c *conn, id int64) (kindKey, error) {
@@ -125,11 +127,24 @@ func (s *sqliteJournal) kindOf(c *conn, id int64) (kindKey, error) {
 	if ok {
 		return k, nil
 	}
+	var operation, terms string
 	err := c.query(selectKindByID, func(row []value) error {
-		k.operation = string(bytesOf(row[0]))
-		return json.Unmarshal(bytesOf(row[1]), &k.terms)
+		operation, terms = string(bytesOf(row[0])), string(bytesOf(row[1]))
+		return nil
 	}, id)
-	return k, err
+	if err != nil {
+		return k, err
+	}
+	// It stands in the file twice: in its row and in the index that makes it unique.
+	twin, err := c.integer(selectKindAgain, 0, operation, terms)
+	if err != nil {
+		return k, err
+	}
+	k.operation = operation
+	if err := json.Unmarshal([]byte(terms), &k.terms); err != nil || twin != id {
+		return k, damaged(fmt.Sprintf("the terms of %.40q", operation), "they do not stand twice as they should")
+	}
+	return k, nil
 }
 
 // Get implements Journal.
@@ -153,10 +168,12 @@ const (
 		) ORDER BY id LIMIT ?3`
 	selectFailed = `SELECT DISTINCT id / 4096 FROM outcomes INDEXED BY outcomes_failed
 		WHERE state = 2 AND id > ? * 4096 + 4095 ORDER BY id LIMIT ?`
-	selectByKind = `SELECT id FROM intents WHERE kind IN (SELECT id FROM kinds WHERE operation = ?) AND id > ? ORDER BY id LIMIT ?`
-	selectAll    = `SELECT id FROM intents WHERE id > ? ORDER BY id LIMIT ?`
-	selectBegun  = `SELECT id, begun FROM intents WHERE id >= ? ORDER BY id LIMIT 1`
-	selectLast   = `SELECT max(id) FROM intents`
+	selectKinds      = `SELECT id FROM kinds WHERE operation = ?`
+	selectByKind     = `SELECT id FROM intents INDEXED BY intents_kind WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`
+	selectByIdentity = `SELECT id FROM intents INDEXED BY intents_identity WHERE identity = ? AND id > ? ORDER BY id LIMIT ?`
+	selectAll        = `SELECT id FROM intents WHERE id > ? ORDER BY id LIMIT ?`
+	selectBegun      = `SELECT id, begun FROM intents WHERE id >= ? ORDER BY id LIMIT 1`
+	selectLast       = `SELECT max(id) FROM intents`
 )
 
 // pageBytes bounds the payloads and outcomes of one page.
@@ -225,10 +242,32 @@ func (s *sqliteJournal) candidates(c *conn, f Filter, after int64, limit int) ([
 		return s.openIDs(c, after, limit)
 	case failed:
 		return ids(c, selectFailed, after, int64(limit))
+	case f.Operation != "" && f.Scope != "" && f.ID != "":
+		identity := identityHash(Operation{Name: f.Operation, Scope: f.Scope, ID: f.ID})
+		return ids(c, selectByIdentity, identity, after, int64(limit))
 	case f.Operation != "":
-		return ids(c, selectByKind, f.Operation, after, int64(limit))
+		return s.byOperation(c, f.Operation, after, limit)
 	}
 	return ids(c, selectAll, after, int64(limit))
+}
+
+// byOperation merges what was begun under each set of terms of an operation: the
+// index has each in order.
+func (s *sqliteJournal) byOperation(c *conn, operation string, after int64, limit int) ([]int64, error) {
+	kinds, err := ids(c, selectKinds, operation)
+	if err != nil {
+		return nil, err
+	}
+	var all []int64
+	for _, kind := range kinds {
+		some, err := ids(c, selectByKind, kind, after, int64(limit))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	slices.Sort(all)
+	return all[:min(limit, len(all))], nil
 }
 
 // openIDs are the next ids of open intents, and perhaps a few that were settled
