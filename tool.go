@@ -169,7 +169,8 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 		return nil, err
 	}
 	if int64(len(input)) > c.options.maxPayload {
-		return nil, failure(ErrRefused, nil, "%s: the input has %d bytes, the limit is %d: raise it with WithMaxPayload; nothing was done", op, len(input), c.options.maxPayload)
+		err := fmt.Errorf("the input has %d bytes, the limit is %d", len(input), c.options.maxPayload)
+		return nil, failure(ErrRefused, err, "%s: %v: raise it with WithMaxPayload; nothing was done", op, err)
 	}
 	if e.policy.Effect == ReadOnly {
 		return c.callReadOnly(ctx, e, op, input)
