@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"strconv"
 )
 
@@ -159,9 +158,10 @@ func (s *sqliteJournal) insert(c *conn, r *Record, kind int64) (int64, error) {
 		identity = identityHash(r.Operation)
 	}
 	c.changed = true
+	owner := s.me()
 	id, err := c.integer(insertIntent, 0, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
 		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
-		s.me(), r.Head, r.Payload, intentSum(r))
+		owner, r.Head, r.Payload, rowSum([]int64{kind, owner}, intentTexts(r)...))
 	if err == nil && id == 0 {
 		err = fmt.Errorf("the key %q is another intent's already: Contract.NewKey must make a new one each time", r.Key)
 	}
@@ -308,8 +308,9 @@ func (s *sqliteJournal) append(c *conn, id int64, change *Change) (bool, error) 
 	}
 	st := encodeStanding(change.Standing, version)
 	tries := encodeTries(change.Tries)
-	return true, c.change(insertChange, id, version, int64(change.Kind), holder, st, change.At.UnixNano(),
-		change.Reason, change.Note, tries, checksum(st, []byte(change.Reason), []byte(change.Note), tries))
+	kind, at := int64(change.Kind), change.At.UnixNano()
+	return true, c.change(insertChange, id, version, kind, holder, st, at, change.Reason, change.Note, tries,
+		rowSum([]int64{version, kind, holder, at}, st, []byte(change.Reason), []byte(change.Note), tries))
 }
 
 // topOwner is who owns the intent by its newest row, and whether that settled it.
@@ -352,9 +353,9 @@ func outcomeRow(id, version int64, change *Change) []value {
 			body = []byte{}
 		}
 	}
-	return []value{id, version, int64(change.Kind), int64(change.State), st, change.At.UnixNano(),
-		change.Reason, change.Note, tries, status, head, body,
-		checksum(st, []byte(change.Reason), []byte(change.Note), tries, head, body)}
+	kind, state, at := int64(change.Kind), int64(change.State), change.At.UnixNano()
+	return []value{id, version, kind, state, st, at, change.Reason, change.Note, tries, status, head, body,
+		rowSum([]int64{version, kind, state, at, intOf(status)}, st, []byte(change.Reason), []byte(change.Note), tries, head, body)}
 }
 
 const (
@@ -405,27 +406,4 @@ func (s *sqliteJournal) Log(ctx context.Context, n Note) error {
 		}
 		return c.change(insertNote, id, n.At.UnixNano(), n.Reason, n.Text)
 	})
-}
-
-// checksum notices a row that changed on the disk: SQLite does not.
-func checksum(parts ...[]byte) int64 {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	sum := uint32(0)
-	for _, part := range parts {
-		sum = crc32.Update(sum, table, part)
-		sum = crc32.Update(sum, table, []byte{byte(len(part))})
-	}
-	return int64(sum)
-}
-
-func intentSum(r *Record) int64 {
-	var space [256]byte
-	b := append(space[:0], r.Key...)
-	for _, part := range [...]string{r.Operation.Scope, r.Operation.ID, r.Previous} {
-		b = append(append(b, 0), part...)
-	}
-	for _, n := range [...]int64{int64(r.Operation.Repeat), r.Operation.Cost, r.Begun.UnixNano(), int64(r.Rules)} {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	return checksum(b, r.Fingerprint[:], r.Head, r.Payload)
 }
