@@ -12,29 +12,34 @@ const clockValue = "server clock"
 // is set forward while keys are kept would forget them too early, so what it
 // jumped, as against the time that really went by, is taken off again.
 type clock struct {
-	wall func() time.Time // with a monotonic part
+	read func() (wall time.Time, running time.Duration)
 
 	mu     sync.Mutex
-	last   time.Time
+	began  bool
+	wall   time.Time // the last reading
+	run    time.Duration
 	offset time.Duration // what is added to the wall clock
 	saved  time.Duration // so much of it is durable
 }
 
-func newClock(wall func() time.Time) *clock { return &clock{wall: wall} }
+// newClock reads the system's clocks: the wall's, and the one that only runs.
+func newClock() *clock {
+	start := time.Now()
+	return &clock{read: func() (time.Time, time.Duration) {
+		now := time.Now()
+		return now.Round(0), now.Sub(start)
+	}}
+}
 
 func (k *clock) now() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	t := k.wall()
-	if !k.last.IsZero() {
-		passed := t.Sub(k.last)                   // by the monotonic clock
-		walled := t.Round(0).Sub(k.last.Round(0)) // by the wall clock
-		if jump := walled - passed; jump < -jitter || jump > jitter {
-			k.offset -= jump
-		}
+	wall, run := k.read()
+	if jump := wall.Sub(k.wall) - (run - k.run); k.began && (jump < -jitter || jump > jitter) {
+		k.offset -= jump
 	}
-	k.last = t
-	return t.Round(0).Add(k.offset)
+	k.began, k.wall, k.run = true, wall, run
+	return wall.Add(k.offset)
 }
 
 // jitter is what the two clocks may part by between two readings without a jump.

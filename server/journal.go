@@ -94,6 +94,11 @@ func (k *journalKeeper) start(key string, version int, begun time.Time, p print)
 // to be looked at again.
 func (k *journalKeeper) meet(ctx context.Context, rec *idem.Record, c *call, t claimTerms) (run, *standing, error) {
 	s := standingOf(rec)
+	if rec.Standing().State != idem.Pending {
+		k.mu.Lock()
+		delete(k.open, rec.Key) // whatever the journal said of it: it is there
+		k.mu.Unlock()
+	}
 	if rec.Owner == idem.OwnedHere && s.position == elsewhere {
 		return k.mine(ctx, rec, s, c)
 	}

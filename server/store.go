@@ -126,7 +126,7 @@ func NewStore(j idem.Journal) (*Store, error) {
 
 func newStore(keeperOf func(*Store) keeper) (*Store, error) {
 	s := &Store{
-		clock: newClock(time.Now), flights: map[Identity]*flight{}, logger: slog.Default(),
+		clock: newClock(), flights: map[Identity]*flight{}, logger: slog.Default(),
 		callers: callers{begun: map[string]*tally{}},
 	}
 	s.keeps = keeperOf(s)

@@ -1,0 +1,226 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/server"
+	"github.com/stretchr/testify/require"
+)
+
+// A key is honoured for its retention, counted from the end of the execution and
+// not from its beginning; then it executes anew, for any payload.
+func TestKeyExpires(t *testing.T) {
+	t.Parallel()
+	forEachStore(t, func(t *testing.T, s *server.Store) {
+		clock := setClock(s)
+		h := &counter{}
+		url := serve(t, s, func(w http.ResponseWriter, r *http.Request) {
+			clock.advance(5 * time.Hour) // it takes long
+			h.ServeHTTP(w, r)
+		})
+		first := post(t, url, "k", "{}")
+		requireFirst(t, first)
+		clock.advance(defaultRetention - time.Second)
+		requireReplay(t, first, post(t, url, "k", "{}"))
+		require.Equal(t, server.StatusMismatch, post(t, url, "k", "[]").idem())
+		clock.advance(time.Second)
+		second := post(t, url, "k", "[]")
+		requireFirst(t, second)
+		require.NotEqual(t, first.body, second.body)
+		clock.advance(time.Hour)
+		requireReplay(t, second, post(t, url, "k", "[]"))
+		require.Equal(t, server.StatusMismatch, post(t, url, "k", "{}").idem())
+		require.EqualValues(t, 2, h.runs.Load())
+	})
+}
+
+// Each key keeps the retention that it was begun under.
+func TestRetentionIsPromisedToTheKey(t *testing.T) {
+	t.Parallel()
+	forEachStore(t, func(t *testing.T, s *server.Store) {
+		clock := setClock(s)
+		h := &counter{}
+		long := serve(t, s, h.ServeHTTP, server.Retention(48*time.Hour))
+		short := serve(t, s, h.ServeHTTP, server.Retention(time.Hour))
+		first := post(t, long, "long", "{}")
+		requireFirst(t, first)
+		requireFirst(t, post(t, short, "short", "{}"))
+		clock.advance(2 * time.Hour)
+		require.NoError(t, s.Prune(testCtx(t)))
+		requireReplay(t, first, post(t, short, "long", "{}"))
+		requireFirst(t, post(t, long, "short", "{}"))
+		clock.advance(44 * time.Hour)
+		require.NoError(t, s.Prune(testCtx(t)))
+		requireReplay(t, first, post(t, short, "long", "{}"))
+	})
+}
+
+// The record of a key that executes anew says so: it names the one before, also
+// when that one's reply has been pruned already.
+func TestTheNewRecordNamesTheOldOne(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/keys.db"
+	s, err := server.Open(path)
+	require.NoError(t, err)
+	clock := setClock(s)
+	h := &counter{}
+	url := serve(t, s, h.ServeHTTP)
+	requireFirst(t, post(t, url, "k", "1"))
+	clock.advance(defaultRetention + time.Second)
+	require.NoError(t, s.Prune(testCtx(t)))
+	requireFirst(t, post(t, url, "k", "2"))
+	clock.advance(defaultRetention)
+	requireFirst(t, post(t, url, "k", "3"))
+	require.NoError(t, s.Close())
+
+	j, err := idem.OpenJournal(path)
+	require.NoError(t, err)
+	defer j.Close()
+	page, _, err := j.Page(testCtx(t), idem.Filter{ID: "k"}, "", 10)
+	require.NoError(t, err)
+	previous := ""
+	for _, rec := range page {
+		require.Equal(t, previous, rec.Previous)
+		previous = rec.Key
+	}
+	require.Len(t, page, 3)
+	require.Nil(t, page[0].Changes[len(page[0].Changes)-1].Reply, "the first reply is pruned")
+}
+
+// Pruning forgets what has expired and nothing else: keys that are executed or
+// uncertain stay for ever.
+func TestOpenKeysNeverExpire(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	clock := setClock(s)
+	h, slow := &moody{}, newGate()
+	t.Cleanup(slow.open)
+	url := serveQuietly(t, wrap(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Slow") != "" {
+			slow.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})))
+	_, err := try(newRequest(t, http.MethodPost, url, "uncertain", "{}", "X-Mood", "panic"))
+	require.Error(t, err)
+	requireFirst(t, post(t, url, "done", "{}"))
+	var wg sync.WaitGroup
+	var late got
+	req := newRequest(t, http.MethodPost, url, "executing", "{}", "X-Slow", "1")
+	wg.Go(func() { late, _ = try(req) })
+	<-slow.began
+	for range 3 {
+		clock.advance(10 * defaultRetention)
+		require.NoError(t, s.Prune(testCtx(t)))
+	}
+	requireProblem(t, post(t, url, "uncertain", "{}"), 409, server.CodeUncertain, server.StatusUncertain)
+	requireProblem(t, post(t, url, "executing", "{}"), 409, server.CodeKeyInUse, server.StatusInFlight)
+	requireFirst(t, post(t, url, "done", "{}"))
+	slow.open()
+	wg.Wait()
+	requireFirst(t, late)
+	clock.advance(defaultRetention - time.Second)
+	require.NoError(t, s.Prune(testCtx(t)))
+	requireReplay(t, late, post(t, url, "executing", "{}"))
+}
+
+// While thousands of keys are pruned, requests are executed, between its steps.
+func TestPruningDoesNotStallRequests(t *testing.T) {
+	t.Parallel()
+	forEachStore(t, func(t *testing.T, s *server.Store) {
+		clock := setClock(s)
+		h := &counter{}
+		handler := wrap(t, s, h)
+		const keys = 1000
+		fill(t, handler, keys)
+		clock.advance(3 * defaultRetention)
+		url := serveHandler(t, handler)
+		pruned := make(chan error, 1)
+		go func() { pruned <- s.Prune(testCtx(t)) }()
+		for i := 0; ; i++ {
+			select {
+			case err := <-pruned:
+				require.NoError(t, err)
+				require.Positive(t, i, "no request got in between")
+				t.Logf("%d requests were executed while %d keys were pruned", i, keys)
+				return
+			default:
+			}
+			requireFirst(t, post(t, url, fmt.Sprint("new-", i), "{}"))
+		}
+	})
+}
+
+// fill begins keys without a socket between.
+func fill(t *testing.T, h http.Handler, n int) {
+	var wg sync.WaitGroup
+	for worker := range 20 {
+		wg.Go(func() {
+			for i := worker; i < n; i += 20 {
+				w := &discard{header: http.Header{}}
+				h.ServeHTTP(w, newRequest(t, http.MethodPost, "http://x/", fmt.Sprint("old-", i), "{}"))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
+
+// Jumps of the wall clock are no time that went by: forward ones expire nothing,
+// backward ones keep nothing longer, and the next process knows of them.
+func TestTheWallClockJumps(t *testing.T) {
+	t.Parallel()
+	for name, jump := range map[string]time.Duration{"forward": 100 * defaultRetention, "backward": -100 * defaultRetention} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := t.TempDir() + "/keys.db"
+			s, err := server.Open(path)
+			require.NoError(t, err)
+			clock := setClock(s)
+			h := &counter{}
+			url := serve(t, s, h.ServeHTTP)
+			first := post(t, url, "k", "{}")
+			requireFirst(t, first)
+			clock.jump(jump)
+			requireReplay(t, first, post(t, url, "k", "{}"))
+			second := post(t, url, "k-2", "{}")
+			requireFirst(t, second)
+			require.NoError(t, s.Close())
+
+			s, err = server.Open(path)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, s.Close()) })
+			clock.give(s)
+			url = serve(t, s, h.ServeHTTP)
+			requireReplay(t, first, post(t, url, "k", "{}"))
+			requireReplay(t, second, post(t, url, "k-2", "{}"))
+			clock.advance(defaultRetention)
+			requireFirst(t, post(t, url, "k", "{}"))
+			requireFirst(t, post(t, url, "k-2", "{}"))
+		})
+	}
+}
+
+// Pruning ends with its context, and a store that was closed prunes nothing.
+func TestPruneEnds(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	serve(t, s, (&counter{}).ServeHTTP)
+	ctx, cancel := context.WithCancel(testCtx(t))
+	cancel()
+	require.ErrorIs(t, s.Prune(ctx), context.Canceled)
+	require.NoError(t, s.Close())
+	require.Error(t, s.Prune(testCtx(t)))
+}
