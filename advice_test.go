@@ -102,10 +102,11 @@ func errorsOfUse(t *testing.T) map[string]error {
 	got["resolved already"] = c.Resolve(ctx, key, idem.Resolution{State: idem.Failed})
 	_, got["ErrForgotten"] = c.Call(ctx, "doubtful", "1", []byte(`{"cents":500,"card":""}`))
 
+	kept := tool("kept", idem.Policy{Contract: idem.Standard()}, nil)
 	journal.change = errors.New("disk full")
-	got["ErrUnrecorded"] = works("unrecorded", 500)
+	got["ErrUnrecorded"] = kept("1", 500)
 	journal.change = nil
-	require.NoError(t, works("unrecorded", 500))
+	require.NoError(t, kept("1", 500))
 	journal.begin = errors.New("disk full")
 	got["the journal"] = works("3", 500)
 	journal.begin = fmt.Errorf("%w: commit", idem.ErrMaybeRecorded)

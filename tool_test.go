@@ -325,7 +325,9 @@ func TestToolsThatCannotBeRegistered(t *testing.T) {
 		"registered already": func() (*idem.Tool[charge, paid], error) { return idem.NewTool(c, "charge", idem.Policy{}, fn) },
 		"no name":            func() (*idem.Tool[charge, paid], error) { return idem.NewTool(c, "", idem.Policy{}, fn) },
 		"needs a client":     func() (*idem.Tool[charge, paid], error) { return idem.NewTool(nil, "x", idem.Policy{}, fn) },
-		"and a function":     func() (*idem.Tool[charge, paid], error) { return idem.NewTool[charge, paid](c, "x", idem.Policy{}, nil) },
+		"and a function": func() (*idem.Tool[charge, paid], error) {
+			return idem.NewTool[charge, paid](c, "x", idem.Policy{}, nil)
+		},
 		"cannot be negative": func() (*idem.Tool[charge, paid], error) { return idem.NewTool(c, "x", idem.Policy{Window: -1}, fn) },
 		"the client is closed": func() (*idem.Tool[charge, paid], error) {
 			return idem.NewTool(closed, "x", idem.Policy{}, fn)

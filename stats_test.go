@@ -1,0 +1,183 @@
+package idem_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/idemtest"
+	"github.com/stretchr/testify/require"
+)
+
+// Each duplicate that did not happen, and each thing that was held back, is counted
+// by reason and by operation, the former with its cost; and the counts are still
+// there after a restart.
+func TestStatsCountByReasonAndOperation(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	server, path := newServer(t), newPath(t)
+	open := func() *idem.Client {
+		keeps := policyOf(idem.Stripe())
+		keeps.Retry.MaxAttempts = 1
+		c, err := idem.Open(path, idem.WithWall(clock.now), idem.WithPolicy("keeps", keeps), idem.WithPolicy("promises nothing", promisesNothing()))
+		require.NoError(t, err)
+		return c
+	}
+	c := open()
+	do := func(op, id string, cents int, cost int64) error {
+		_, err := c.Do(newInvoice(t, server.URL(), cents), idem.Operation{Name: op, ID: id, Cost: cost})
+		return err
+	}
+	require.NoError(t, do("keeps", "1", 500, 500))
+	for range 3 {
+		require.NoError(t, do("keeps", "1", 500, 500)) // replayed
+	}
+	require.ErrorIs(t, do("keeps", "1", 501, 500), idem.ErrMismatch)
+	require.NoError(t, server.Script(idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.NoFault}, idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.DropAfter}))
+	require.ErrorIs(t, do("keeps", "2", 500, 70), idem.ErrInDoubt)
+	require.NoError(t, do("keeps", "2", 500, 70)) // server_replayed
+	require.ErrorIs(t, do("promises nothing", "3", 500, 9), idem.ErrInDoubt)
+	require.ErrorIs(t, do("promises nothing", "3", 500, 9), idem.ErrInDoubt) // in_doubt
+	require.ErrorIs(t, do("keeps", "4", 500, 9), idem.ErrInDoubt)
+	clock.set(25 * time.Hour)
+	require.ErrorIs(t, do("keeps", "4", 500, 9), idem.ErrInDoubt) // expired
+
+	p := idem.Policy{Window: time.Hour, Limit: idem.Limit{Intents: 1, Per: time.Hour}}
+	for i, id := range []string{"a", "b", "c"} {
+		if i == 0 {
+			chargeTool(t, c, p, always(paid{"p-1"}, nil))
+		}
+		_, err := c.Call(repeat(testCtx(t), "", 0, 1000), "charge", id, []byte(`{"cents":500}`)) // reemitted
+		require.NoError(t, err)
+	}
+	_, err := c.Call(testCtx(t), "charge", "d", []byte(`{"cents":501}`)) // limit
+	require.ErrorIs(t, err, idem.ErrLimit)
+
+	want := map[string]map[string]int64{
+		"keeps":            {"replayed": 3, "mismatch": 1, "server_replayed": 1, "expired": 1},
+		"promises nothing": {"in_doubt": 1},
+		"charge":           {"reemitted": 2, "limit": 1},
+	}
+	for range 2 {
+		s, err := c.Stats(testCtx(t))
+		require.NoError(t, err)
+		for op, reasons := range want {
+			require.Equal(t, reasons, s.Operations[op].ByReason, op)
+		}
+		require.Equal(t, map[string]int64{"replayed": 3, "mismatch": 1, "server_replayed": 1, "expired": 1, "in_doubt": 1, "reemitted": 2, "limit": 1}, s.ByReason)
+		require.EqualValues(t, 6, s.DuplicatesPrevented)
+		require.EqualValues(t, 3*500+70+2*1000, s.CostPrevented)
+		require.EqualValues(t, 3*500+70, s.Operations["keeps"].CostPrevented)
+		require.EqualValues(t, 4, s.Operations["keeps"].DuplicatesPrevented)
+		require.EqualValues(t, 5, s.Intents)
+		require.EqualValues(t, 3, s.Operations["keeps"].Intents)
+		require.EqualValues(t, 2, s.InDoubt)
+		require.EqualValues(t, 1, s.Operations["promises nothing"].InDoubt)
+		require.EqualValues(t, 0, s.Pending)
+		require.Equal(t, s.Operations["promises nothing"].Oldest, s.Oldest)
+		require.False(t, s.Oldest.IsZero())
+		require.NoError(t, c.Close())
+		c = open() // and once more, out of the journal
+	}
+	require.NoError(t, c.Close())
+	checkJournal(t, path)
+}
+
+// Callers who join an execution under way are counted as coalesced.
+func TestStatsCountWhoJoined(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, newPath(t))
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	tool, _ := chargeTool(t, c, idem.Policy{}, func(int) (paid, error) {
+		close(inside)
+		<-goOn
+		return paid{"p-1"}, nil
+	})
+	const joiners = 5
+	done := make(chan error, 1+joiners)
+	for i := range 1 + joiners {
+		ctx := watch(repeat(testCtx(t), "", 0, 500), 1)
+		go func() {
+			_, err := tool.Call(ctx, "order-1", charge{500, "visa"})
+			done <- err
+		}()
+		if i == 0 {
+			<-inside
+		} else {
+			ctx.waiting(t)
+		}
+	}
+	close(goOn)
+	for range 1 + joiners {
+		require.NoError(t, <-done)
+	}
+	s, err := c.Stats(testCtx(t))
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"coalesced": joiners}, s.ByReason)
+	require.EqualValues(t, joiners*500, s.CostPrevented)
+}
+
+// Counting makes one replay after another, says so, and begins one more intent.
+func (children) Counting(l *link) error {
+	var path string
+	if err := l.args(&path); err != nil {
+		return err
+	}
+	c, err := idem.Open(path)
+	if err != nil {
+		return err
+	}
+	tool, err := idem.NewTool(c, "charge", idem.Policy{}, nothing)
+	if err != nil {
+		return err
+	}
+	for range 10 {
+		if _, err := tool.Call(context.Background(), "order-1", charge{500, "visa"}); err != nil {
+			return err
+		}
+	}
+	if _, err := tool.Call(context.Background(), "order-2", charge{500, "visa"}); err != nil {
+		return err
+	}
+	l.say("counted")
+	return errors.New("it was not killed: " + l.hear())
+}
+
+// Counts are durable with the next commit, whatever kills the process after it.
+func TestStatsOutliveAKill(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	child := startChild(t, "Counting", path)
+	child.expect("counted")
+	child.kill()
+	c := newClient(t, path)
+	s, err := c.Stats(testCtx(t))
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"replayed": 9}, s.ByReason)
+}
+
+// Pruning an identity away does not shrink the count of what was begun.
+func TestStatsKeepWhatWasPruned(t *testing.T) {
+	t.Parallel()
+	var clock wall
+	c := newClient(t, newPath(t), idem.WithWall(clock.now), idem.WithRetention(time.Hour, 2*time.Hour))
+	tool, _ := chargeTool(t, c, idem.Policy{}, always(paid{"p-1"}, nil))
+	for i := range 5 {
+		_, err := tool.Call(testCtx(t), fmt.Sprint(i), charge{500, "visa"})
+		require.NoError(t, err)
+	}
+	clock.set(3 * time.Hour)
+	n, err := c.Prune(testCtx(t))
+	require.NoError(t, err)
+	require.Positive(t, n)
+	s, err := c.Stats(testCtx(t))
+	require.NoError(t, err)
+	require.EqualValues(t, 5, s.Intents)
+	require.EqualValues(t, 5, s.Operations["charge"].Intents)
+	require.Empty(t, s.ByReason)
+}
+
+func nothing(context.Context, string, charge) (paid, error) { return paid{"p-1"}, nil }
