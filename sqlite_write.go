@@ -71,7 +71,7 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 		return c.change(insertGuarded, id, sameHash(r), budgetHash(r.Operation), r.Begun.UnixNano())
 	})
 	if err != nil || obstacle != NoObstacle {
-		if obstacle == NewestLink && standing.Standing().State == Succeeded {
+		if err == nil && obstacle == NewestLink && standing.Standing().State == Succeeded {
 			s.settled.add(identityHash(r.Operation))
 		}
 		return obstacle, standing, err
