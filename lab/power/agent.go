@@ -1,0 +1,233 @@
+//go:build linux && cgo
+
+package power
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/idem-go/idem"
+)
+
+// agent is the program that has the journal: it follows a plan, and writes down
+// what the library tells it.
+type agent struct {
+	folder string
+	far    *farSide
+	plan   plan
+	mark   func(event)
+	open   func(path string, opts ...idem.Option) (*idem.Client, error) // nil: idem.Open
+	faulty bool                                                         // the disk fails: errors are part of it
+
+	client *idem.Client
+}
+
+const farURL = "http://far.test/"
+
+// quickly tries three times and hardly waits.
+func quickly() idem.Retry {
+	return idem.Retry{MaxAttempts: 3, MinBackoff: time.Nanosecond, MaxBackoff: time.Nanosecond}
+}
+
+func (a *agent) start() error {
+	opts := []idem.Option{
+		idem.WithTransport(a.far),
+		idem.WithPolicy(string(charge), idem.Policy{Contract: idem.Standard(), Retry: quickly()}),
+		idem.WithPolicy(string(post), idem.Policy{Retry: quickly()}),
+		idem.WithPolicy(string(file), idem.Policy{Retry: quickly(), Reconcile: func(_ context.Context, in *idem.Intent) (idem.Resolution, error) {
+			return a.far.tell(in.Operation().ID, in.Key()), nil
+		}}),
+	}
+	if a.plan.prunes {
+		opts = append(opts, idem.WithRetention(time.Nanosecond, 365*24*time.Hour))
+	}
+	open := a.open
+	if open == nil {
+		open = idem.Open
+	}
+	var err error
+	a.client, err = open(filepath.Join(a.folder, journalName), opts...)
+	return err
+}
+
+func (a *agent) stop() error {
+	if a.client == nil {
+		return nil
+	}
+	err := a.client.Close()
+	a.client = nil
+	return err
+}
+
+// follow carries the plan out, from opening the journal to closing it.
+func (a *agent) follow(ctx context.Context) error {
+	if err := a.start(); err != nil {
+		return err
+	}
+	for i, s := range a.plan.steps {
+		if err := a.take(ctx, s); err != nil && !a.faulty {
+			return errors.Join(fmt.Errorf("step %d: %w", i, err), a.stop())
+		}
+		if a.client == nil { // the disk would not have it opened again
+			return nil
+		}
+	}
+	if err := a.stop(); err != nil && !a.faulty {
+		return err
+	}
+	return nil
+}
+
+func (a *agent) take(ctx context.Context, s step) error {
+	switch s.verb {
+	case doOrder, doAgain:
+		return a.do(ctx, s.orders[0])
+	case beginOrder:
+		_, err := a.begin(ctx, s.orders[0])
+		return err
+	case doTogether:
+		errs := make([]error, len(s.orders))
+		var all sync.WaitGroup
+		for i, o := range s.orders {
+			all.Go(func() { errs[i] = a.do(ctx, o) })
+		}
+		all.Wait()
+		return errors.Join(errs...)
+	case resolve:
+		return a.resolveAll(ctx)
+	case recoverAll:
+		_, err := a.client.Recover(ctx)
+		return err
+	case reopen:
+		if err := a.stop(); err != nil && !a.faulty {
+			return err
+		}
+		return a.start()
+	case checkpoint:
+		return copyLog(a.folder, s.how)
+	case prune:
+		_, err := a.client.Prune(ctx)
+		return err
+	default:
+		_, err := a.client.Stats(ctx)
+		return err
+	}
+}
+
+func (o order) request() (*http.Request, error) {
+	return http.NewRequest(http.MethodPost, farURL+string(o.op), strings.NewReader(o.payload))
+}
+
+func (o order) operation() idem.Operation {
+	return idem.Operation{Name: string(o.op), Scope: "lab", ID: o.id, Cost: 1}
+}
+
+func (a *agent) begin(ctx context.Context, o order) (*idem.Intent, error) {
+	req, err := o.request()
+	if err != nil {
+		return nil, err
+	}
+	a.mark(event{kind: asked, order: o.id})
+	in, err := a.client.Begin(ctx, o.operation(), req)
+	if err != nil {
+		return nil, err
+	}
+	a.mark(event{kind: begun, order: o.id, key: in.Key()})
+	return in, nil
+}
+
+// did tells whether an error is one of those that do not say that this call did
+// nothing.
+func did(err error) bool {
+	for _, kind := range []error{idem.ErrInDoubt, idem.ErrUnrecorded, idem.ErrMaybeRecorded, idem.ErrForgotten, idem.ErrOutcomeTruncated} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// do begins an order and carries it out. Its error is one that no far side and no
+// other step explains.
+func (a *agent) do(ctx context.Context, o order) error {
+	before := len(a.far.did(o.id))
+	in, err := a.begin(ctx, o)
+	if err != nil {
+		if errors.Is(err, idem.ErrForgotten) && a.plan.prunes {
+			return nil
+		}
+		return fmt.Errorf("%s: Begin: %w", o.id, err)
+	}
+	status, body, err := replyOf(in.Do(ctx))
+	effects := a.far.did(o.id)
+	switch {
+	case err == nil:
+		a.mark(event{kind: answered, order: o.id, key: in.Key(), status: status, body: body})
+		return nil
+	case errors.Is(err, idem.ErrUnrecorded):
+		a.mark(event{kind: unrecorded, order: o.id, key: in.Key(), status: status, body: body})
+		if status == 0 || (status == http.StatusOK && (len(effects) == 0 || effects[0].body != body)) {
+			return fmt.Errorf("%s: an unrecorded outcome (%d %q) that is not the far side's %v", o.id, status, body, effects)
+		}
+		return nil
+	case errors.Is(err, idem.ErrInDoubt):
+		a.mark(event{kind: doubted, order: o.id, key: in.Key()})
+		return nil
+	case did(err):
+		return nil
+	}
+	a.mark(event{kind: nothing, order: o.id, key: in.Key()})
+	if len(effects) > before {
+		return fmt.Errorf("%s: an error that says nothing was done, and it was: %w", o.id, err)
+	}
+	return nil
+}
+
+func replyOf(resp *http.Response, err error) (int, string, error) {
+	if resp == nil {
+		return 0, "", err
+	}
+	body, bad := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	return resp.StatusCode, string(body), errors.Join(err, bad)
+}
+
+// resolveAll is a person who asks the far side about everything in doubt.
+func (a *agent) resolveAll(ctx context.Context) error {
+	for in, err := range a.client.Intents(ctx, idem.Filter{States: []idem.State{idem.InDoubt}}) {
+		if err != nil {
+			return err
+		}
+		says := a.far.tell(in.Operation().ID, in.Key())
+		e := event{order: in.Operation().ID, key: in.Key(), ok: says.State == idem.Succeeded, body: string(says.Result)}
+		e.kind = resolving
+		a.mark(e)
+		if err := a.client.Resolve(ctx, in.Key(), says); err != nil {
+			return err
+		}
+		e.kind = resolved
+		a.mark(e)
+	}
+	return nil
+}
+
+// copyLog is another program that checkpoints the journal.
+func copyLog(folder, how string) error {
+	name := url.URL{Scheme: "file", Opaque: filepath.Join(folder, journalName), RawQuery: "mode=rw&_synchronous=FULL&_busy_timeout=10000"}
+	db, err := sql.Open("sqlite3", name.String())
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec("PRAGMA wal_checkpoint(" + how + ")")
+	return errors.Join(err, db.Close())
+}
