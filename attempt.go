@@ -55,6 +55,7 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.R
 		}
 		// Whatever it did to them: the journaled bytes, under the key.
 		req.Body, req.GetBody, req.ContentLength = body, nil, int64(len(w.body))
+		w.keepKey(req)
 	}
 	if err := ctx.Err(); err != nil {
 		return exchange{evidence: evidence{finding: foundNotSent, reason: "time was up before it was sent"}, err: err}

@@ -133,8 +133,9 @@ func (h head) fingerprinted(body []byte, p Policy) payload {
 // wireRequest is what every attempt of an intent sends: the journaled head and
 // bytes, the key in its place, and the credentials of the call at hand.
 type wireRequest struct {
-	head head
-	body []byte
+	head       head
+	body       []byte
+	place, key string // as Terms.KeyPlace has it
 }
 
 // newWireRequest is a journaled request as it is sent.
@@ -149,7 +150,7 @@ func newWireRequest(r *Record, s secrets) (*wireRequest, error) {
 // wire puts the key into its place, which may be in the body, and the credentials
 // of the call at hand back. h is the caller's no longer.
 func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
-	w = &wireRequest{head: h, body: r.Payload}
+	w = &wireRequest{head: h, body: r.Payload, place: r.Terms.KeyPlace, key: r.Key}
 	kind, name, _ := strings.Cut(r.Terms.KeyPlace, " ")
 	switch kind {
 	case "header":
@@ -185,6 +186,21 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 		auth.SetBasicAuth(s.user.Username(), password)
 	}
 	return w, nil
+}
+
+// keepKey puts the key back, whatever Policy.Authorize did to the request.
+func (w *wireRequest) keepKey(req *http.Request) {
+	if name := keyIn(w.place, "header "); name != "" {
+		name = http.CanonicalHeaderKey(name)
+		if req.Header == nil {
+			req.Header = http.Header{}
+		}
+		req.Header[name] = slices.Clone(w.head.header[name])
+	}
+	// A query that has it stays as it is: it may have been signed.
+	if name := keyIn(w.place, "query "); name != "" && req.URL.Query().Get(name) != w.key {
+		req.URL.RawQuery = setPair(req.URL.RawQuery, name, w.key)
+	}
 }
 
 // setPair puts name=value into a raw query in place of any that is there.
