@@ -26,7 +26,7 @@ const childVariable = "IDEM_SERVER_CHILD"
 func TestMain(m *testing.M) {
 	if part := os.Getenv(childVariable); part != "" {
 		play, ok := map[string]func() error{
-			"sql": sqlChild, "journal": journalChild, "serve": serveChild, "agent": agentChild,
+			"sql": sqlChild, "journal": journalChild, "serve": serveChild, "pair": pairChild, "agent": agentChild,
 		}[part]
 		if !ok {
 			fmt.Fprintln(os.Stderr, "no such part:", part)
