@@ -81,6 +81,9 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.R
 	x.evidence = judge(w, p.Contract, resp, reply)
 	if x.finding == foundUnknown || x.finding == foundInFlight || x.finding == foundMismatch || x.finding == foundLater {
 		x.err = fmt.Errorf("the far side answered %s (%s)", resp.Status, x.reason)
+		if reply.truncated() {
+			x.err = fmt.Errorf("the far side answered %s with %d bytes, over the limit: raise it with WithMaxReply", resp.Status, reply.Size)
+		}
 	}
 	return x
 }
