@@ -88,7 +88,7 @@ func TestNetHTTPSendsAgainByItself(t *testing.T) {
 	require.EqualValues(t, 2, h.runs.Load())
 }
 
-// The requests that the best-known idempotency middleware of Go, gofiber's (v3,
+// The requests that the best-known idempotency middleware of Go, gofiber's (v3.1.0,
 // with its defaults but for the header's name), answers wrongly, and how they are
 // answered here. What it does was seen by running it.
 func TestWhatOthersAnswerWrongly(t *testing.T) {
