@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,8 +50,9 @@ func TestStatusesWithoutAContract(t *testing.T) {
 	for _, status := range []int{400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 425, 426, 428, 429, 431} {
 		want[status] = failed
 	}
-	status := 0
+	var now atomic.Int32
 	f := newFarSide(t, func(n int, w http.ResponseWriter) {
+		status := int(now.Load())
 		w.Header().Set("Content-Type", asJSON)
 		w.WriteHeader(status)
 		if status >= 200 && status != 204 && status != 304 {
@@ -60,7 +62,8 @@ func TestStatusesWithoutAContract(t *testing.T) {
 	p := promisesNothing()
 	p.Retry.MaxAttempts = 1
 	c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-	for status = range want {
+	for status := range want {
+		now.Store(int32(status))
 		in, got := ask(t, c, newInvoice(t, f.URL, 500), fmt.Sprint(status))
 		require.Equal(t, want[status], in.State(), "status %d: %v", status, got.err)
 		switch want[status] {
