@@ -25,7 +25,8 @@ func TestAReemissionGetsTheFirstOutcome(t *testing.T) {
 	t.Parallel()
 	var clock wall
 	c := newClient(t, newPath(t), idem.WithWall(clock.now))
-	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour}, func(n int) (paid, error) { return paid{fmt.Sprint(n)}, nil })
+	p := idem.Policy{Window: time.Hour, Limit: idem.Limit{Intents: 100, Per: time.Hour}} // so that repeats are looked at, too
+	tool, r := chargeTool(t, c, p, func(n int) (paid, error) { return paid{fmt.Sprint(n)}, nil })
 	visa := charge{500, "visa"}
 	for _, step := range []struct {
 		what  string
@@ -47,17 +48,20 @@ func TestAReemissionGetsTheFirstOutcome(t *testing.T) {
 		{"the first ID again", 0, idem.WithScope(testCtx(t), "a"), "call_1", visa, "1"},
 		{"an alias after the window", 0, idem.WithScope(testCtx(t), "a"), "call_2", visa, "1"},
 		{"the new first", 0, idem.WithScope(testCtx(t), "a"), "call_8", visa, "6"},
+		{"in one more scope", 0, idem.WithScope(testCtx(t), "c"), "call_1", visa, "7"},
+		{"its repeat", 50 * time.Minute, repeat(testCtx(t), "c", 1, 0), "call_1", visa, "8"},
+		{"not taken for the repeat alone", 20 * time.Minute, idem.WithScope(testCtx(t), "c"), "call_2", visa, "9"},
 	} {
 		clock.ahead.Add(int64(step.after))
 		out, err := tool.Call(step.ctx, step.id, step.in)
 		require.NoError(t, err, step.what)
 		require.Equal(t, step.gets, out.Number, step.what)
 	}
-	require.Len(t, r.list(), 6)
+	require.Len(t, r.list(), 9)
 	s, err := c.Stats(testCtx(t))
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"reemitted": 5, "replayed": 1}, s.ByReason)
-	require.EqualValues(t, 6, s.Intents)
+	require.EqualValues(t, 9, s.Intents)
 }
 
 // While the first is under way, another ID joins it. What failed is nobody's first.
