@@ -21,9 +21,9 @@ import (
 
 // readJournal is every intent in a journal that no client here has open. Reading
 // them checks every checksum.
-func readJournal(t testing.TB, path string) []*idem.Intent {
+func readJournal(t testing.TB, path string, opts ...idem.Option) []*idem.Intent {
 	t.Helper()
-	c, err := idem.Open(path)
+	c, err := idem.Open(path, opts...)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
 	var all []*idem.Intent
@@ -86,7 +86,7 @@ const (
 
 // checkJournal opens a journal that no client in this process has open, and fails
 // the test unless its rows keep what must always hold.
-func checkJournal(t testing.TB, path string) {
+func checkJournal(t testing.TB, path string, opts ...idem.Option) {
 	t.Helper()
 	if _, err := os.Stat(path); os.IsNotExist(err) {
 		return
@@ -102,7 +102,7 @@ func checkJournal(t testing.TB, path string) {
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "the mode of %s", suffix)
 	}
-	readJournal(t, path) // every checksum, by the library's own eyes
+	readJournal(t, path, opts...) // every checksum, by the library's own eyes
 	for _, problem := range journalProblems(t, path) {
 		t.Errorf("the journal %s: %s", path, problem)
 	}
