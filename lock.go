@@ -95,7 +95,7 @@ func (l *lockFile) mayAdopt() error {
 
 // tie writes the journal's id into the lock file, or checks it. What is no id is
 // what a power loss left of writing one.
-func (l *lockFile) tie(journal string, before func() (anyOpen bool, err error)) error {
+func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
 	id, err := l.id()
 	if err != nil || id == journal {
 		return err
@@ -103,7 +103,7 @@ func (l *lockFile) tie(journal string, before func() (anyOpen bool, err error)) 
 	if isJournalID(id) {
 		return fmt.Errorf("the lock file %s belongs to another journal: the two were copied or moved apart; put them together again, or name another path", l.path)
 	}
-	open, err := before()
+	open, err := anyOpen()
 	if err != nil {
 		return err
 	}
@@ -113,8 +113,7 @@ func (l *lockFile) tie(journal string, before func() (anyOpen bool, err error)) 
 	if _, err := l.file.WriteAt([]byte(journal), 0); err != nil {
 		return fmt.Errorf("the lock file: %w", err)
 	}
-	// Another process may have made the file, and died before it synced the folder.
-	return errors.Join(l.file.Sync(), syncFolder(filepath.Dir(l.path)))
+	return l.file.Sync()
 }
 
 func (l *lockFile) id() (string, error) {

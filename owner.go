@@ -104,25 +104,6 @@ func (s *sqliteJournal) ownership(c *conn, owner int64) (Ownership, error) {
 	return OwnedDead, nil
 }
 
-const valueTied = "tied"
-
-// beforeTie tells whether intents are open, and, where none is, makes durable what
-// was read. A process that dies between writing and syncing leaves a journal that
-// is seen and is not on the disk: a lock file tied to that would outlive it.
-func (s *sqliteJournal) beforeTie() (anyOpen bool, err error) {
-	open, err := s.openIDs(s.q.conn, 0, 1)
-	if err != nil || len(open) > 0 {
-		return len(open) > 0, err
-	}
-	return false, s.q.commit(context.Background(), func(c *conn) error {
-		old, err := c.blob(selectValue, valueTied)
-		if err != nil {
-			return err
-		}
-		return c.change(insertValue, valueTied, append(old, '.')) // other bytes each time, so that they are written
-	})
-}
-
 // turn waits until this process may take SQLite's write lock, which is what makes
 // many processes fair to each other: whoever waits for the write lock holds the
 // turn, so nobody overtakes it. It checks that the files are still the ones that

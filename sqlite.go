@@ -174,6 +174,9 @@ func (s *sqliteJournal) inspect() (isNew bool, err error) {
 	if manyNames(file) {
 		return false, errors.New("the file has more than one name (a hard link), and what SQLite and idem keep beside one is not beside the other: remove the other name, or copy the file")
 	}
+	if err := believeDisk(s.path + "-wal"); err != nil {
+		return false, err
+	}
 	err = s.identifyFile("ro")
 	if isReadOnly(err) {
 		// A crash left a transaction half-way, and whoever opens the file next has to
@@ -324,7 +327,14 @@ func (s *sqliteJournal) tighten() error {
 	if err != nil {
 		return plain(err)
 	}
-	if err := s.locks.tie(string(id), s.beforeTie); err != nil {
+	// SQLite syncs the folder of a new log, and does not look at the error.
+	if err := syncFolder(filepath.Dir(s.path)); err != nil {
+		return err
+	}
+	if err := s.locks.tie(string(id), func() (bool, error) {
+		open, err := s.openIDs(s.q.conn, 0, 1)
+		return len(open) > 0, err
+	}); err != nil {
 		return err
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
