@@ -257,6 +257,8 @@ func startChild(t testing.TB, name string, args any) *process {
 // hear waits for the child's next line.
 func (p *process) hear() string {
 	p.t.Helper()
+	hangs := time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() })
+	defer hangs.Stop()
 	if !p.out.Scan() {
 		err := p.end()
 		require.FailNow(p.t, "the child ended without a word", "%v: %s", err, p.stderr)
