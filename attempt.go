@@ -51,7 +51,7 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.R
 	if p.Authorize != nil {
 		if err := p.Authorize(req); err != nil {
 			return exchange{evidence: evidence{finding: foundNotSent, reason: "not authorized"},
-				err: fmt.Errorf("Policy.Authorize: %w", err)}
+				err: fmt.Errorf("Policy.Authorize: %w", hideSecrets(err, req, p))}
 		}
 		// Whatever it did to them: the journaled bytes, under the key.
 		req.Body, req.GetBody, req.ContentLength = body, nil, int64(len(w.body))
@@ -62,7 +62,7 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.R
 	}
 	resp, err := base.RoundTrip(req)
 	if err != nil {
-		err = withoutURL(err)
+		err = hideSecrets(withoutURL(err), req, p)
 		if seen.unsent() {
 			return exchange{evidence: evidence{finding: foundNotSent, reason: reasonOf(err, "no connection")}, err: err}
 		}
@@ -72,7 +72,7 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.R
 	x.status, x.full = resp.StatusCode, resp.Header
 	reply, err := readReply(resp, c.maxReply)
 	if err != nil {
-		err = withoutURL(err)
+		err = hideSecrets(withoutURL(err), req, p)
 		x.evidence = evidence{finding: foundUnknown, reason: reasonOf(err, "reply cut")}
 		x.err = fmt.Errorf("the reply (status %d) was cut: %w", resp.StatusCode, err)
 		return x

@@ -22,6 +22,7 @@ type secrets struct {
 var secretWords = []string{
 	"auth", "cookie", "token", "secret", "password", "passwd", "credential", "signature",
 	"session", "api-key", "apikey", "access-key", "accesskey", "private-key", "dpop", "jwt",
+	"subscription-key", "functions-key",
 }
 
 // secretQueries are the query names whose values are secrets wherever they stand.
@@ -39,7 +40,7 @@ func secretHeader(name string, values []string, keyHeader string) bool {
 	if strings.EqualFold(name, keyHeader) || strings.EqualFold(name, defaultKeyHeader) {
 		return false
 	}
-	lower := strings.ToLower(name)
+	lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	for _, word := range secretWords {
 		if strings.Contains(lower, word) {
 			return true
@@ -90,6 +91,54 @@ func withoutSecrets(h http.Header) http.Header {
 		}
 	}
 	return kept
+}
+
+// redacted is an error whose text had secrets in it.
+type redacted struct {
+	text string
+	err  error
+}
+
+func (e *redacted) Error() string { return e.text }
+func (e *redacted) Unwrap() error { return e.err }
+
+// shortestSecret is not hidden in an error's text if it is shorter: hiding every
+// "1" would hide what happened.
+const shortestSecret = 4
+
+// hideSecrets takes a request's secrets out of the text of the error that it ended
+// with: many transports put the whole URL there.
+func hideSecrets(err error, req *http.Request, p Policy) error {
+	whole := err.Error()
+	text := whole
+	hide := func(secret string) {
+		if len(secret) >= shortestSecret {
+			text = strings.ReplaceAll(text, secret, "[redacted]")
+		}
+	}
+	place := p.Contract.place()
+	for name, values := range req.Header {
+		if !secretHeader(name, values, keyIn(place, "header ")) {
+			continue
+		}
+		for _, v := range values {
+			hide(v)
+			_, token, _ := strings.Cut(v, " ")
+			hide(token)
+		}
+	}
+	_, secret, _ := splitQuery(req.URL.RawQuery, keyIn(place, "query "), p.Redact)
+	for _, pair := range strings.Split(secret, "&") {
+		_, v, _ := strings.Cut(pair, "=")
+		hide(v)
+		if plain, err := url.QueryUnescape(v); err == nil {
+			hide(plain)
+		}
+	}
+	if text == whole {
+		return err
+	}
+	return &redacted{text, err}
 }
 
 // head is a request as it is journaled: everything but its body and its secrets.
@@ -155,12 +204,10 @@ func decodeLines(text []byte) (header http.Header, removed []string) {
 	for len(text) > 0 {
 		var line []byte
 		line, text, _ = bytes.Cut(text, []byte("\n"))
-		if len(line) > 0 && line[0] == '-' {
-			removed = append(removed, string(line[1:]))
-			continue
-		}
-		if name, value, ok := strings.Cut(string(line), ": "); ok {
+		if name, value, ok := strings.Cut(string(line), ": "); ok && isToken(name) {
 			header[name] = append(header[name], value)
+		} else if len(line) > 0 && line[0] == '-' {
+			removed = append(removed, string(line[1:]))
 		}
 	}
 	return header, removed

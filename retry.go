@@ -100,7 +100,7 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p Policy) (*http.Re
 			}
 		}
 		if resp, err = c.transport.RoundTrip(out); err != nil {
-			err = withoutURL(err)
+			err = hideSecrets(withoutURL(err), out, p)
 			return tries < retry.MaxAttempts && ctx.Err() == nil, 0
 		}
 		passing := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500
