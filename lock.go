@@ -97,8 +97,11 @@ func (l *lockFile) mayAdopt() error {
 // what a power loss left of writing one.
 func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
 	id, err := l.id()
-	if err != nil || id == journal {
+	if err != nil {
 		return err
+	}
+	if id == journal {
+		return l.file.Sync() // who wrote it may have died before it was durable
 	}
 	if isJournalID(id) {
 		return fmt.Errorf("the lock file %s belongs to another journal: the two were copied or moved apart; put them together again, or name another path", l.path)
