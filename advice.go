@@ -33,10 +33,10 @@ func Advice(err error) string {
 		return "The limit for this action is reached; stop asking for it and tell the user."
 	case errors.Is(err, ErrUnknownTool):
 		return "There is no such tool; use one of those that are listed."
-	case errors.Is(err, ErrRefused):
-		return "It was refused and nothing happened (" + sentence(err) + "): mend the arguments, or do without it."
 	case errors.Is(err, ErrNotSent):
 		return "Nothing was sent and nothing happened; the same call may be made again later."
+	case errors.Is(err, ErrRefused):
+		return "It was refused and nothing happened (" + sentence(err) + "): mend the arguments, or do without it."
 	case errors.As(err, &read) && !errors.Is(err, context.Canceled):
 		return "It failed and changed nothing; it may be asked again."
 	}

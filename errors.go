@@ -94,6 +94,10 @@ func NotSent(err error) error {
 // Refused is for a tool function: the far side refused and nothing happened; the
 // refusal is the outcome, and arguments that are mended make a new intent. It Is
 // ErrRefused and Is err. Refused(nil) is nil.
+//
+// Refused(NotSent(err)) is a refusal on this machine for a passing reason, such as
+// an approval that is still to come: it is no outcome, and not tried again by
+// itself, but the same call made again runs the function under the same key.
 func Refused(err error) error {
 	if err == nil {
 		return nil

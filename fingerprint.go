@@ -258,6 +258,13 @@ func firstPair(a, b [][2]string) (string, bool) {
 	return "", false
 }
 
+// PayloadID is the ID that the values at these JSON pointers of a tool's arguments
+// make, as Policy.ID has it; empty where none of them is there. It is for adapters
+// whose callers may name an ID of their own that goes before.
+func (c *Client) PayloadID(args []byte, pointers ...string) string {
+	return c.payloadID(pointers, "application/json", args, "")
+}
+
 // payloadID is the ID that a payload's own fields make, or otherwise, where none of
 // them is there. With encryption it is keyed, as fingerprints are.
 func (c *Client) payloadID(pointers []string, contentType string, body []byte, otherwise string) string {

@@ -132,6 +132,10 @@ type Resolution struct {
 	Note   string // who says so, and why; journaled
 }
 
+// Validate says what Open and NewTool would say of the policy of an operation: nil,
+// or why it contradicts itself.
+func (p Policy) Validate(operation string) error { return p.validate(operation) }
+
 // validate refuses a policy that could never be kept, when a client is opened.
 func (p Policy) validate(operation string) error {
 	bad := func(format string, args ...any) error {

@@ -146,6 +146,7 @@ func TestAToolSaysWhatItKnows(t *testing.T) {
 		"refused":                    {none, idem.Refused(declined), idem.ErrRefused, idem.ErrInDoubt, idem.Failed, 1, 0, true},
 		"refused, keys kept":         {kept, idem.Refused(declined), idem.ErrRefused, idem.ErrInDoubt, idem.Failed, 1, 0, true},
 		"refused, wrapped":           {none, fmt.Errorf("paying: %w", idem.Refused(declined)), idem.ErrRefused, idem.ErrInDoubt, idem.Failed, 1, 0, true},
+		"for now":                    {none, idem.Refused(idem.NotSent(declined)), idem.ErrNotSent, idem.ErrInDoubt, idem.Failed, 1, 1, false},
 		"any other error":            {none, declined, idem.ErrInDoubt, idem.ErrRefused, idem.InDoubt, 1, 0, true},
 		"any other error, keys kept": {kept, declined, idem.ErrInDoubt, idem.ErrRefused, idem.InDoubt, 4, 4, true},
 		"a deadline":                 {none, context.DeadlineExceeded, idem.ErrInDoubt, idem.ErrNotSent, idem.InDoubt, 1, 0, true},

@@ -127,7 +127,7 @@ func (r *run) callTool(ctx context.Context, e *toolEntry) exchange {
 			}
 		}
 	}
-	r.writes, r.panicked, r.stop = call.end(), back.panicked, back.exited
+	r.writes, r.panicked, r.stop = call.end(), back.panicked, back.exited || notNow(back.err)
 	return c.judgeTool(call, back)
 }
 
@@ -233,6 +233,8 @@ func (c *Client) judgeTool(call *toolCall, back returned) exchange {
 		return found(foundUnknown, "the wire says otherwise", err)
 	case errors.Is(err, ErrRefused) && (refused == foundNotNow || refused == foundLater):
 		return found(foundNotNow, "refused for now", err)
+	case notNow(err) && refused == 0:
+		return found(foundNotSent, "not now", err)
 	case errors.Is(err, ErrRefused):
 		return found(foundRefused, "refused", err)
 	case errors.Is(err, ErrNotSent) && refused != 0: // it was sent, and refused
@@ -244,6 +246,10 @@ func (c *Client) judgeTool(call *toolCall, back returned) exchange {
 	}
 	return found(foundUnknown, "error", back.err)
 }
+
+// notNow tells a refusal on this machine for a passing reason: nothing was sent, and
+// asking again at once is of no use.
+func notNow(err error) bool { return errors.Is(err, ErrRefused) && errors.Is(err, ErrNotSent) }
 
 // words is what an error says, without the name of its kind.
 func words(err error) string {
