@@ -23,6 +23,11 @@ func newClock(wall func() time.Time) *clock { return &clock{wall: wall} }
 func (k *clock) now() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.read()
+}
+
+// read is now. k.mu is held.
+func (k *clock) read() time.Time {
 	t := k.wall()
 	// What really went by since the last reading: the wall clock may have been set
 	// back by less than that, and still be ahead of the last reading.
@@ -46,6 +51,9 @@ func (k *clock) now() time.Time {
 func (k *clock) seen(at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	// Up to this moment first: what went by since the last reading is in at already,
+	// and two processes that read each other's rows would outrun the time otherwise.
+	k.read()
 	if at.After(k.high) {
 		k.high = at
 	}

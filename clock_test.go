@@ -1,0 +1,46 @@
+package idem_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/idem-go/idem"
+	"github.com/stretchr/testify/require"
+)
+
+// TestClocksDoNotOutrunTheTime: two processes with one wall clock that read each
+// other's rows tell the same time as it, however often they do. Time that ran ahead
+// would shorten every window, for ever.
+func TestClocksDoNotOutrunTheTime(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	wall := start
+	clocks := []idem.Clock{idem.NewClock(func() time.Time { return wall }), idem.NewClock(func() time.Time { return wall })}
+	for i := range 1000 {
+		wall = wall.Add(10 * time.Millisecond)
+		written := clocks[i%2].Now()
+		wall = wall.Add(10 * time.Millisecond)
+		clocks[1-i%2].Seen(written)
+	}
+	for _, c := range clocks {
+		require.Equal(t, wall, c.Now())
+	}
+}
+
+// TestAClockThatIsBehindGoesOnFromTheLatestRow: the wall clock was set back while no
+// process ran, or is another machine's. No time that was written down is later than
+// now, and from there on the time goes as the wall clock does.
+func TestAClockThatIsBehindGoesOnFromTheLatestRow(t *testing.T) {
+	t.Parallel()
+	wall := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	c := idem.NewClock(func() time.Time { return wall })
+	c.Now()
+	wall = wall.Add(time.Minute)
+	row := wall.Add(time.Hour)
+	c.Seen(row)
+	require.Equal(t, row, c.Now())
+	wall = wall.Add(time.Second)
+	require.Equal(t, row.Add(time.Second), c.Now())
+	wall = wall.Add(-time.Hour) // and a step of its own
+	require.False(t, c.Now().Before(row.Add(time.Second)))
+}
