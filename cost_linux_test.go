@@ -20,6 +20,8 @@ type pairsArgs struct {
 	Path           string
 	Callers, Pairs int
 	Marked         bool
+	Scope          string
+	Waits          bool // says that it is ready, and begins when told
 }
 
 // Pairs is a child that carries out so many intents, from so many callers at once,
@@ -37,6 +39,10 @@ func (children) Pairs(l *link) error {
 	if err != nil {
 		return err
 	}
+	if args.Waits {
+		l.say("ready")
+		l.hear()
+	}
 	var wg sync.WaitGroup
 	failed := make(chan error, args.Callers)
 	for caller := range args.Callers {
@@ -44,7 +50,7 @@ func (children) Pairs(l *link) error {
 			for i := caller; i < args.Pairs; i += args.Callers {
 				req, err := http.NewRequest(http.MethodPost, "http://api.invalid/v1/charges", strings.NewReader("amount=500"))
 				if err == nil {
-					_, err = c.Do(req, idem.Operation{Name: "charge", ID: fmt.Sprintf("order-%d", i)})
+					_, err = c.Do(req, idem.Operation{Name: "charge", Scope: args.Scope, ID: fmt.Sprintf("order-%d", i)})
 				}
 				if err != nil {
 					failed <- err

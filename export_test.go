@@ -91,3 +91,6 @@ func Queries() map[string]string {
 		"late": selectLate, "shed": selectToShed, "drop aliases": dropAliases,
 	}
 }
+
+// PlaceTurn is the place in the lock file that the next writer holds.
+const PlaceTurn = placeTurn
