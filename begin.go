@@ -40,6 +40,19 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 	if err := c.saveClock(); err != nil {
 		return nil, c.journalError(r, "begin", err)
 	}
+	// Before others can find it: whoever does, and runs it first, takes this note with
+	// it, so that the caller here does not take it for one that nobody ran.
+	c.mu.Lock()
+	c.idle[r.Key] = idleClaim{since: time.Now()}
+	c.mu.Unlock()
+	inserted := false
+	defer func() {
+		if !inserted {
+			c.mu.Lock()
+			delete(c.idle, r.Key)
+			c.mu.Unlock()
+		}
+	}()
 	for {
 		r.Begun = c.clock.now()
 		obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))
@@ -59,9 +72,9 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 			}
 		}
 		if obstacle == NoObstacle {
+			inserted = true
 			r.Owner = OwnedHere
 			c.mu.Lock()
-			c.idle[r.Key] = idleClaim{since: time.Now()}
 			c.writes = true
 			c.mu.Unlock()
 			return &Intent{client: c, record: r}, nil
