@@ -41,6 +41,7 @@ func TestTheSameCallIsDoneOnce(t *testing.T) {
 	require.Equal(t, d.keys[0], results[0].Meta[idemmcp.MetaKey])
 	require.Equal(t, d.keys[0], results[1].Meta[idemmcp.MetaKey])
 	require.Equal(t, idem.Operation{Name: "charge", Scope: "ada", ID: "step-1"}, intents(t, c)[0].Operation())
+	require.NotContains(t, string(intents(t, c)[0].Outcome()), "resultType", "that is the first session's")
 }
 
 // Without an ID in _meta the author's fields make it; _meta goes before them; where
