@@ -206,6 +206,21 @@ func TestLastReplyIsKept(t *testing.T) {
 	require.Len(t, w.server.Arrivals(), 5)
 }
 
+// A reply that fails leaves its connection open for the next attempt, and for
+// everybody else's.
+func TestFailureClosesNoConnection(t *testing.T) {
+	t.Parallel()
+	f := newFarSide(t, func(n int, w http.ResponseWriter) { says(w, map[bool]int{true: 200, false: 503}[n == 4], `{}`) })
+	c := newClient(t, newPath(t), idem.WithPolicy("*", stripe()))
+	_, got := ask(t, c, newInvoice(t, f.URL, 500), "1")
+	require.NoError(t, got.err)
+	saw := f.arrivals()
+	require.Len(t, saw, 4)
+	for _, a := range saw {
+		require.Equal(t, saw[0].Conn, a.Conn)
+	}
+}
+
 // What a far side asks for is obeyed only up to a bound: a day is not slept through.
 func TestRetryAfterIsCapped(t *testing.T) {
 	t.Parallel()

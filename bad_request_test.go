@@ -301,6 +301,8 @@ func TestClosedClient(t *testing.T) {
 	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, newInvoice(t, s.URL(), 500))
 	require.NoError(t, err)
 	other := newInvoice(t, s.URL(), 500)
+	tool, err := idem.NewTool(c, "tool", idem.Policy{}, func(context.Context, string, int) (int, error) { return 0, errReader })
+	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	require.NoError(t, c.Close(), "closing again does nothing")
 
@@ -319,6 +321,12 @@ func TestClosedClient(t *testing.T) {
 				return err
 			}
 			return nil
+		},
+		"Tool.Call":   func() error { _, err := tool.Call(ctx, "1", 1); return err },
+		"Client.Call": func() error { _, err := c.Call(ctx, "tool", "1", []byte("1")); return err },
+		"NewTool": func() error {
+			_, err := idem.NewTool(c, "another", idem.Policy{}, func(context.Context, string, int) (int, error) { return 0, nil })
+			return err
 		},
 		"Transport": func() error {
 			_, err := c.Transport(nil).RoundTrip(other.WithContext(idem.WithOperation(ctx, idem.Operation{Name: "charge", ID: "2"})))

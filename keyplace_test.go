@@ -1,6 +1,7 @@
 package idem_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -141,4 +142,19 @@ func TestAuthorizeCannotTouchPayloadAndKey(t *testing.T) {
 	require.ErrorIs(t, err, idem.ErrNotSent)
 	require.ErrorIs(t, err, errReader)
 	require.Len(t, f.arrivals(), before)
+}
+
+// A Policy.Authorize that takes longer than an attempt may: nothing was written.
+func TestAuthorizeThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	f := newFarSide(t, func(n int, w http.ResponseWriter) { says(w, 200, `{}`) })
+	p := promisesNothing()
+	p.Retry.MaxAttempts, p.Retry.AttemptTimeout = 1, 20*time.Millisecond
+	p.Authorize = func(r *http.Request) error { <-r.Context().Done(); return nil }
+	c := newClient(t, newPath(t), idem.WithPolicy("*", p))
+	in, got := ask(t, c, newInvoice(t, f.URL, 500), "1")
+	require.ErrorIs(t, got.err, idem.ErrNotSent)
+	require.ErrorIs(t, got.err, context.DeadlineExceeded)
+	require.Zero(t, in.FirstSent())
+	require.Empty(t, f.arrivals())
 }
