@@ -13,6 +13,8 @@ type clock struct {
 
 	mu     sync.Mutex
 	last   time.Time     // the last reading of wall, with its monotonic part
+	mark   time.Time     // the one that what went by is counted from,
+	markAt time.Time     // and journal time then
 	high   time.Time     // the latest journal time known
 	offset time.Duration // what backward steps added up to
 	saved  time.Duration // so much of it is durable
@@ -29,23 +31,30 @@ func (k *clock) now() time.Time {
 // read is now. k.mu is held.
 func (k *clock) read() time.Time {
 	t := k.wall()
-	// What really went by since the last reading: the wall clock may have been set
-	// back by less than that, and still be ahead of the last reading.
+	// What really went by since a reading long ago: the wall clock may have been set
+	// back by less than that, and still be ahead of the last reading. Not since the
+	// last one: a reading's two parts, wall and monotonic, are taken one after the
+	// other, and what lies between them would add up.
 	floor := k.high
-	if !k.last.IsZero() {
-		if passed := t.Sub(k.last); passed > 0 {
-			floor = floor.Add(passed)
-		}
+	since := k.markAt.Add(t.Sub(k.mark))
+	if !k.mark.IsZero() && since.After(floor) {
+		floor = since
 	}
-	k.last = t
 	now := t.Round(0).UTC().Add(k.offset)
 	if now.Before(floor) {
 		k.offset += floor.Sub(now)
 		now = floor
 	}
-	k.high = now
+	if k.mark.IsZero() || now.Sub(since) > clockStep { // set forward
+		k.mark, k.markAt = t, now
+	}
+	k.last, k.high = t, now
 	return now
 }
+
+// clockStep is the shortest step forward of the wall clock that is taken for one.
+// The margin of the shortest windows forgives as much.
+const clockStep = 100 * time.Millisecond
 
 // seen takes a journal time that somebody wrote down: it is not later than now.
 func (k *clock) seen(at time.Time) {
@@ -56,6 +65,7 @@ func (k *clock) seen(at time.Time) {
 	k.read()
 	if at.After(k.high) {
 		k.high = at
+		k.mark, k.markAt = k.last, at
 	}
 }
 
@@ -76,6 +86,7 @@ func (k *clock) merge(old []byte) ([]byte, error) {
 	if len(old) == 8 {
 		if known := time.Duration(binary.BigEndian.Uint64(old)); known > k.offset {
 			k.high = k.high.Add(known - k.offset)
+			k.markAt = k.markAt.Add(known - k.offset)
 			k.offset = known
 		}
 	}
@@ -91,5 +102,5 @@ func (k *clock) merge(old []byte) ([]byte, error) {
 func (k *clock) unsaved() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.offset-k.saved > 100*time.Millisecond
+	return k.offset-k.saved > clockStep
 }

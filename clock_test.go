@@ -44,3 +44,23 @@ func TestAClockThatIsBehindGoesOnFromTheLatestRow(t *testing.T) {
 	wall = wall.Add(-time.Hour) // and a step of its own
 	require.False(t, c.Now().Before(row.Add(time.Second)))
 }
+
+// TestReadingTheClockAddsNothing: a reading has two parts, and what lies between
+// taking the one and the other differs from time to time. However often the clock is
+// read, that does not add up: it is at most what the worst reading had.
+func TestReadingTheClockAddsNothing(t *testing.T) {
+	t.Parallel()
+	worst := time.Duration(0)
+	base := time.Now()
+	c := idem.NewClock(func() time.Time {
+		now := time.Now()
+		monotonic, wall := now.Sub(base), now.Round(0).Sub(base.Round(0))
+		worst = max(worst, (monotonic - wall).Abs())
+		return now
+	})
+	for range 2_000_000 {
+		c.Now()
+	}
+	ahead := c.Now().Sub(time.Now())
+	require.LessOrEqual(t, ahead, 2*worst, "journal time ran ahead of the wall clock")
+}
