@@ -176,9 +176,9 @@ func TestClientMeetsAMismatch(t *testing.T) {
 func TestClientWaitsForItsOwnAttempt(t *testing.T) {
 	t.Parallel()
 	h := newGate()
-	t.Cleanup(h.open)
 	s := newStore(t)
 	url := serve(t, s, h.ServeHTTP)
+	t.Cleanup(h.open)
 	policy := quick()
 	policy.Retry.MaxAttempts = 100
 	c := newClient(t, idem.WithPolicy("*", policy))

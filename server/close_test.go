@@ -27,6 +27,7 @@ func TestClose(t *testing.T) {
 	h := newGate()
 	web := httptest.NewServer(wrap(t, s, h))
 	defer web.Close()
+	defer h.open()
 	var first got
 	var wg sync.WaitGroup
 	req := newRequest(t, http.MethodPost, web.URL, "k", "{}")

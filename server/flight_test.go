@@ -65,8 +65,8 @@ func TestInFlight(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, s *server.Store) {
 		h := newGate()
-		t.Cleanup(h.open)
 		url := serve(t, s, h.ServeHTTP)
+		t.Cleanup(h.open)
 		var first got
 		var wg sync.WaitGroup
 		req := newRequest(t, http.MethodPost, url, "k", "{}")
@@ -94,7 +94,6 @@ func TestInFlight(t *testing.T) {
 func TestWaitIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newGate()
-	t.Cleanup(h.open)
 	url := serve(t, newStore(t), h.ServeHTTP, server.Wait(20*time.Millisecond))
 	var wg sync.WaitGroup
 	req := newRequest(t, http.MethodPost, url, "k", "{}")
@@ -162,7 +161,6 @@ func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()
 	forEachStore(t, func(t *testing.T, s *server.Store) {
 		h := newGate()
-		t.Cleanup(h.open)
 		ended := make(chan error, 1)
 		url := serve(t, s, func(w http.ResponseWriter, r *http.Request) {
 			h.ServeHTTP(w, r)
@@ -170,6 +168,7 @@ func TestCallerHangsUp(t *testing.T) {
 			require.True(t, bounded)
 			ended <- r.Context().Err()
 		}, server.Wait(time.Minute))
+		t.Cleanup(h.open)
 		req := newRequest(t, http.MethodPost, url, "k", "{}")
 		ctx, hangUp := newCancel(req)
 		failed := make(chan error, 1)

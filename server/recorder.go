@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -122,8 +121,8 @@ func (w *recorder) reply() *reply {
 func (w *recorder) addTrailers(r *reply) {
 	after := http.Header{}
 	for name, values := range w.now {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			after[name] = values
+		if bare, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			after[bare] = values
 		}
 	}
 	for _, names := range w.head["Trailer"] {
@@ -131,12 +130,12 @@ func (w *recorder) addTrailers(r *reply) {
 			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 			delete(r.header, name)
 			if values := w.now[name]; len(values) > 0 {
-				after[http.TrailerPrefix+name] = slices.Clone(values)
+				after[name] = values
 			}
 		}
 	}
 	kept, _ := changed(nil, after)
 	for name, values := range kept {
-		r.header[name] = values
+		r.header[trailerPrefix+name] = values
 	}
 }

@@ -11,16 +11,23 @@ import (
 // each time.
 type reply struct {
 	status int
-	header http.Header // what the handler set; trailers under http.TrailerPrefix
+	header http.Header // what the handler set; trailers under trailerPrefix
 	body   []byte
 
 	live http.Header // only for the caller who is there: cookies are never kept
 }
 
+// trailerPrefix marks a trailer among the headers that are kept. Unlike
+// http.TrailerPrefix it makes a name that a store may take for a header's.
+const trailerPrefix = "Idem-Trailer."
+
 // send writes the reply, with how it came about.
 func (r *reply) send(w http.ResponseWriter, status string) {
 	h := w.Header()
 	for name, values := range r.header {
+		if bare, ok := strings.CutPrefix(name, trailerPrefix); ok {
+			name = http.TrailerPrefix + bare
+		}
 		h[name] = values
 	}
 	for name, values := range r.live {
@@ -47,7 +54,7 @@ func (r *reply) send(w http.ResponseWriter, status string) {
 
 func (r *reply) hasTrailers() bool {
 	for name := range r.header {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
+		if strings.HasPrefix(name, trailerPrefix) {
 			return true
 		}
 	}
@@ -59,19 +66,21 @@ func hasBody(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// ownHeaders are never the handler's: the middleware's, and the connection's.
+// ownHeader tells whether a header is never the handler's: the middleware's, and
+// the connection's.
 func ownHeader(name string) bool {
-	switch name {
+	switch name = http.CanonicalHeaderKey(name); name {
 	case StatusHeader, ReplayedHeader, "Content-Length", "Transfer-Encoding", "Keep-Alive",
 		"Proxy-Connection", "Upgrade", "Trailer", "Te":
 		return true
 	}
-	return false
+	return strings.HasPrefix(name, trailerPrefix) || strings.HasPrefix(name, http.TrailerPrefix)
 }
 
 // liveHeader names what the caller who is there gets and no other: what a later
 // caller gets must not be a secret of the first, nor end its connection.
 func liveHeader(name string) bool {
+	name = http.CanonicalHeaderKey(name)
 	return name == "Set-Cookie" || name == "Connection"
 }
 
@@ -80,15 +89,14 @@ func liveHeader(name string) bool {
 func changed(found, left http.Header) (kept, live http.Header) {
 	kept = http.Header{}
 	for name, values := range left {
-		bare := strings.TrimPrefix(name, http.TrailerPrefix)
-		if ownHeader(http.CanonicalHeaderKey(bare)) || !token(bare) || slices.Equal(values, found[name]) || len(values) == 0 {
+		if ownHeader(name) || !token(name) || slices.Equal(values, found[name]) || len(values) == 0 {
 			continue
 		}
 		clean := make([]string, len(values))
 		for i, v := range values {
 			clean[i] = oneLine(v)
 		}
-		if liveHeader(http.CanonicalHeaderKey(bare)) {
+		if liveHeader(name) {
 			if live == nil {
 				live = http.Header{}
 			}
@@ -105,12 +113,8 @@ func oneLine(v string) string {
 	return strings.Trim(strings.NewReplacer("\n", " ", "\r", " ").Replace(v), " \t")
 }
 
-// token tells whether net/http would send a header of this name; what begins with
-// a dash cannot be told from a journal's own lines.
+// token tells whether net/http would send a header of this name.
 func token(name string) bool {
-	if name == "" || name[0] == '-' {
-		return false
-	}
 	for i := range len(name) {
 		b := name[i]
 		switch {
@@ -120,5 +124,5 @@ func token(name string) bool {
 			return false
 		}
 	}
-	return true
+	return name != ""
 }

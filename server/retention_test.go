@@ -100,7 +100,6 @@ func TestOpenKeysNeverExpire(t *testing.T) {
 	s := newStore(t)
 	clock := setClock(s)
 	h, slow := &moody{}, newGate()
-	t.Cleanup(slow.open)
 	url := serveQuietly(t, wrap(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Slow") != "" {
 			slow.ServeHTTP(w, r)
@@ -108,6 +107,7 @@ func TestOpenKeysNeverExpire(t *testing.T) {
 		}
 		h.ServeHTTP(w, r)
 	})))
+	t.Cleanup(slow.open)
 	_, err := try(newRequest(t, http.MethodPost, url, "uncertain", "{}", "X-Mood", "panic"))
 	require.Error(t, err)
 	requireFirst(t, post(t, url, "done", "{}"))

@@ -16,7 +16,6 @@ func TestTenantsAreApart(t *testing.T) {
 		h := newGate()
 		h.open()
 		slow := newGate()
-		t.Cleanup(slow.open)
 		url := serveHandler(t, byAccount(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Slow") != "" {
 				slow.ServeHTTP(w, r)
@@ -24,6 +23,7 @@ func TestTenantsAreApart(t *testing.T) {
 			}
 			h.ServeHTTP(w, r)
 		})))
+		t.Cleanup(slow.open)
 		acme := post(t, url, "k", `{"of":"acme"}`, "X-Account", "acme")
 		requireFirst(t, acme)
 		zeta := post(t, url, "k", `{"of":"zeta"}`, "X-Account", "zeta")

@@ -155,8 +155,8 @@ func TestResolve(t *testing.T) {
 func TestResolveWhileExecuting(t *testing.T) {
 	t.Parallel()
 	s, h := newStore(t), newGate()
-	t.Cleanup(h.open)
 	url := serve(t, s, h.ServeHTTP)
+	t.Cleanup(h.open)
 	var wg sync.WaitGroup
 	req := newRequest(t, http.MethodPost, url, "k", "{}")
 	wg.Go(func() { try(req) })
@@ -212,8 +212,8 @@ func TestTwoProcesses(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	h := newGate()
-	t.Cleanup(h.open)
 	url := serve(t, s, h.ServeHTTP)
+	t.Cleanup(h.open)
 	_, remote := startChild(t, "serve", "IDEM_PATH="+path, "IDEM_WAIT=1m")
 	var wg sync.WaitGroup
 	var first, second got
