@@ -158,6 +158,38 @@ func TestLeaderThatGivesUp(t *testing.T) {
 	require.Equal(t, 5, n)
 }
 
+// The very first write of an opener takes its place among the owners. Whoever waits
+// behind it waits as long as it likes, too.
+func TestFirstWriteBehindAForeignWriter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.open(idem.WithPolicy("*", stripe()))
+	release := holdWriteLock(t, w.path)
+	patient := make(chan error, 1)
+	req := w.invoice(500)
+	go func() {
+		_, err := c.Do(req, idem.Operation{Name: "charge", ID: "patient"})
+		patient <- err
+	}()
+	queued(t, c, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	hasty := watch(ctx, 1)
+	ended := make(chan error, 1)
+	other := w.invoice(500).WithContext(hasty)
+	go func() {
+		_, err := c.Do(other, idem.Operation{Name: "charge", ID: "hasty"})
+		ended <- err
+	}()
+	hasty.waiting(t)
+	cancel()
+	err := <-ended
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "nothing was sent")
+	release()
+	require.NoError(t, <-patient)
+	require.Len(t, w.server.Effects(), 1)
+}
+
 // commits counts the transactions in a WAL: its frames that end one.
 func commits(t testing.TB, path string) int {
 	t.Helper()

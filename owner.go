@@ -23,8 +23,12 @@ func (s *sqliteJournal) own(ctx context.Context) error {
 	if s.me() != 0 {
 		return nil
 	}
-	s.owning.Lock()
-	defer s.owning.Unlock()
+	select {
+	case s.owning <- struct{}{}:
+		defer func() { <-s.owning }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if s.me() != 0 {
 		return nil
 	}

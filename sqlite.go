@@ -46,7 +46,7 @@ type sqliteJournal struct {
 	readers *pool
 	locks   *lockFile
 
-	owning sync.Mutex // held while a slot is taken
+	owning chan struct{} // holds one while a slot is taken
 	mu     sync.Mutex
 	owner  int64              // epoch * 256 + slot; 0: no slot taken yet
 	owned  map[string]holding // what this opener owns, by key
@@ -75,7 +75,7 @@ func openSQLite(path string) (*sqliteJournal, error) {
 		whole = real // one file, one lock file, whatever it is called
 	}
 	s := &sqliteJournal{
-		path:  whole,
+		path: whole, owning: make(chan struct{}, 1),
 		owned: map[string]holding{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
 		counts: map[countKey]Counter{}, stop: make(chan struct{}),
 	}
