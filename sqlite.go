@@ -194,8 +194,20 @@ func (s *sqliteJournal) identifyFile(mode string) error {
 	return errors.Join(s.identify(c), c.close())
 }
 
-// identify tells whether the file is a journal that this version can read.
+// identify tells whether the file is a journal that this version can read. It looks
+// at one moment of it: another process may be making it.
 func (s *sqliteJournal) identify(c *conn) error {
+	if err := c.exec("BEGIN"); err != nil {
+		return plain(err)
+	}
+	err := s.identifyNow(c)
+	if c.raw.AutoCommit() {
+		return err
+	}
+	return errors.Join(err, plain(c.exec("ROLLBACK")))
+}
+
+func (s *sqliteJournal) identifyNow(c *conn) error {
 	id, err := c.integer("PRAGMA application_id", 0)
 	if err != nil {
 		return plain(err)

@@ -1,0 +1,51 @@
+package idem_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/idem-go/idem"
+	"github.com/stretchr/testify/require"
+)
+
+// openAllArgs is a folder, and how many journals to open in it.
+type openAllArgs struct {
+	Folder   string
+	Journals int
+}
+
+// OpenAll opens journals that others are making at the same time, and closes them.
+func (children) OpenAll(l *link) error {
+	var args openAllArgs
+	if err := l.args(&args); err != nil {
+		return err
+	}
+	for i := range args.Journals {
+		j, err := idem.OpenJournal(filepath.Join(args.Folder, fmt.Sprint(i)))
+		if err != nil {
+			return err
+		}
+		if err := j.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestProcessesMakeOneJournalTogether: whoever looks at a journal that another
+// process is making sees no file, or the journal, and never what lies between.
+func TestProcessesMakeOneJournalTogether(t *testing.T) {
+	t.Parallel()
+	args := openAllArgs{Folder: t.TempDir(), Journals: 200}
+	var all []*process
+	for range 6 {
+		all = append(all, startChild(t, "OpenAll", args))
+	}
+	for _, p := range all {
+		p.wait()
+	}
+	for i := range args.Journals {
+		require.Empty(t, journalProblems(t, filepath.Join(args.Folder, fmt.Sprint(i))))
+	}
+}
