@@ -15,7 +15,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+
+	"github.com/idem-go/idem/lab/kill"
 )
 
 // scale is how much a suite tries.
@@ -54,10 +57,13 @@ type lab struct {
 
 // suites are all there are, in the order of the table.
 func (l lab) suites() []suite {
-	return l.powerSuites()
+	return slices.Concat(l.powerSuites(), l.killSuites())
 }
 
 func main() {
+	if code, was := kill.Agent(); was { // started by a suite, to be killed
+		os.Exit(code)
+	}
 	var l lab
 	isPush := flag.Bool("push", false, "try what every change has to pass")
 	isNightly := flag.Bool("nightly", false, "try for hours")

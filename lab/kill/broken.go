@@ -1,0 +1,113 @@
+//go:build linux && cgo
+
+package kill
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"sync"
+
+	"github.com/idem-go/idem"
+)
+
+// How the library is broken, for the negative controls.
+const (
+	newKeys     = "a new key at each attempt"
+	lateJournal = "journal after send"
+	silentClaim = "take-over without writing"
+)
+
+// breaking is a journal that is broken in this way; a way that is none of the
+// journal's leaves it whole.
+func breaking(how string, j idem.Journal) idem.Journal {
+	switch how {
+	case lateJournal:
+		return &late{Journal: j, held: map[string]*idem.Record{}}
+	case silentClaim:
+		return &silent{Journal: j, skipped: map[string]int{}}
+	}
+	return j
+}
+
+// rekeyed puts another key on a request, where that is how it is broken.
+func rekeyed(how string, req *http.Request) *http.Request {
+	if how != newKeys {
+		return req
+	}
+	req = req.Clone(req.Context())
+	req.Header.Set("Idempotency-Key", rand.Text())
+	return req
+}
+
+// late writes an intent only when something became of it.
+type late struct {
+	idem.Journal
+	mu   sync.Mutex
+	held map[string]*idem.Record
+}
+
+func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+	there, _, err := l.Page(ctx, idem.Filter{Operation: r.Operation.Name, ID: r.Operation.ID}, "", 1)
+	if err != nil || len(there) > 0 {
+		if err == nil {
+			return l.Journal.Begin(ctx, r, g)
+		}
+		return idem.NoObstacle, nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, held := range l.held {
+		if held.Operation == r.Operation {
+			return idem.NewestLink, held, nil
+		}
+	}
+	l.held[r.Key] = r
+	return idem.NoObstacle, nil, nil
+}
+
+func (l *late) Get(ctx context.Context, key string) (*idem.Record, error) {
+	l.mu.Lock()
+	held := l.held[key]
+	l.mu.Unlock()
+	if held != nil {
+		mine := *held
+		mine.Owner = idem.OwnedHere
+		return &mine, nil
+	}
+	return l.Journal.Get(ctx, key)
+}
+
+func (l *late) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+	l.mu.Lock()
+	r := l.held[c.Key]
+	delete(l.held, c.Key)
+	l.mu.Unlock()
+	if r != nil {
+		if _, _, err := l.Journal.Begin(ctx, r, idem.Guards{}); err != nil {
+			return nil, false, err
+		}
+	}
+	return l.Journal.Change(ctx, c)
+}
+
+// silent says that a claim was written, and does not write it.
+type silent struct {
+	idem.Journal
+	mu      sync.Mutex
+	skipped map[string]int
+}
+
+func (s *silent) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+	s.mu.Lock()
+	if c.Kind == idem.Claimed {
+		s.skipped[c.Key]++
+		s.mu.Unlock()
+		return nil, true, nil
+	}
+	next := *c
+	next.Version -= s.skipped[c.Key]
+	delete(s.skipped, c.Key)
+	s.mu.Unlock()
+	return s.Journal.Change(ctx, &next)
+}

@@ -1,0 +1,29 @@
+//go:build linux && cgo
+
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/idem-go/idem/lab/kill"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	if code, was := kill.Agent(); was { // started by a suite, to be killed
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// The negative controls: a history in which the library, or the far side, is broken
+// in one way is found to be so.
+func TestKillControls(t *testing.T) {
+	t.Parallel()
+	n, err := (lab{seed: 1}).killControls(context.Background(), quick)
+	require.NoError(t, err)
+	require.Zero(t, n.broken, "%v", n.found)
+	require.Positive(t, n.tried)
+}
