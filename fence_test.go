@@ -151,6 +151,28 @@ func TestAStaleOwnersRefusalIsFenced(t *testing.T) {
 	require.Empty(t, r.arrived, "sent again")
 }
 
+// TestAStaleOwnersRefusalDoesNotSettleADoubt: the one that took over is in doubt and
+// has let go. The refusal is true of the first attempt only, so it is not written;
+// the stale owner has to claim the intent anew, and send under the same key.
+func TestAStaleOwnersRefusalDoesNotSettleADoubt(t *testing.T) {
+	t.Parallel()
+	p := stripe()
+	p.Retry.MaxAttempts = 1
+	r := newRobbed(t, p)
+	taken := doing(context.Background(), r.begin())
+	r.next().answer <- step{status: lost}
+	require.ErrorIs(t, (<-taken).err, idem.ErrInDoubt)
+	r.first.reply(http.StatusBadRequest, `{"late":true}`)
+	third := r.next()
+	require.Equal(t, r.first.key, third.key)
+	require.Equal(t, r.first.body, third.body)
+	third.reply(http.StatusOK, `{"third":true}`)
+	require.Equal(t, `200 {"third":true}`, r.owner.hear())
+	states, _ := r.told("")
+	require.Equal(t, []idem.State{idem.Succeeded}, states)
+	r.close()
+}
+
 // TestAStaleOwnersSuccessIsRecorded, although another one has claimed the intent
 // and is sending it: a proven success is never lost. The taker's own reply then
 // changes nothing, and everybody gets the first outcome.
