@@ -192,7 +192,7 @@ const busyLimit = 10 * time.Second
 
 // transaction ends the transaction that was begun, with the rows of a batch.
 func (q *committer) transaction(batch []*write) (failed *write, err error) {
-	q.conn.changed = false
+	q.conn.changed, q.conn.last = false, rowMark{}
 	for _, w := range batch {
 		if err := w.apply(q.conn); err != nil {
 			if undo := q.rollBack(); undo != nil {

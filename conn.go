@@ -19,7 +19,8 @@ type value = driver.Value
 type conn struct {
 	raw        *sqlite3.SQLiteConn
 	statements map[string]*statement
-	changed    bool // something was written in this transaction
+	changed    bool    // something was written in this transaction
+	last       rowMark // the last row of an intent that was
 }
 
 // statement is a prepared one, with what each use of it needs anew.

@@ -125,7 +125,8 @@ func (l *lockFile) id() (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("the lock file: %w", err)
 	}
-	return strings.TrimSpace(string(buf[:n])), nil
+	text, _, _ := strings.Cut(string(buf[:n]), "\x00") // the witnesses stand far behind it
+	return strings.TrimSpace(text), nil
 }
 
 // isJournalID tells whether it is 16 bytes in hex.

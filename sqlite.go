@@ -41,6 +41,7 @@ const (
 // read, and a lock file by which processes know of each other.
 type sqliteJournal struct {
 	path    string
+	id      string      // the journal's own, by which files know that they belong to it
 	file    os.FileInfo // the file that was opened, to notice when another takes its place
 	q       *committer
 	readers *pool
@@ -246,7 +247,7 @@ func (s *sqliteJournal) connect() error {
 	if err != nil {
 		return err
 	}
-	s.q = &committer{conn: c, turn: s.turn, also: s.takeCounts, done: s.countsDone}
+	s.q = &committer{conn: c, turn: s.turn, also: s.takeCounts, done: s.written}
 	if err := s.identify(c); err != nil {
 		return err
 	}
@@ -339,14 +340,18 @@ func (s *sqliteJournal) tighten() error {
 	if err != nil {
 		return plain(err)
 	}
+	s.id = string(id)
 	// SQLite syncs the folder of a new log, and does not look at the error.
 	if err := syncFolder(filepath.Dir(s.path)); err != nil {
 		return err
 	}
-	if err := s.locks.tie(string(id), func() (bool, error) {
+	if err := s.locks.tie(s.id, func() (bool, error) {
 		open, err := s.openIDs(s.q.conn, 0, 1)
 		return len(open) > 0, err
 	}); err != nil {
+		return err
+	}
+	if err := s.checkWitnesses(); err != nil {
 		return err
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {

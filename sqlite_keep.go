@@ -54,6 +54,14 @@ func (s *sqliteJournal) takeCounts(c *conn) error {
 	return nil
 }
 
+// written is told how a transaction that wrote something ended.
+func (s *sqliteJournal) written(committed bool) {
+	s.countsDone(committed)
+	if committed {
+		s.noteWitness(s.q.conn.last)
+	}
+}
+
 // countsDone forgets what was given to a transaction, or takes it back where that
 // was not committed.
 func (s *sqliteJournal) countsDone(committed bool) {

@@ -165,6 +165,7 @@ func (s *sqliteJournal) insert(c *conn, r *Record, kind int64) (int64, error) {
 	if err == nil && id == 0 {
 		err = fmt.Errorf("the key %q is another intent's already: Contract.NewKey must make a new one each time", r.Key)
 	}
+	c.last = rowMark{intent: id}
 	if err == nil && id%sweepEvery == 0 {
 		err = s.sweep(c, id)
 	}
@@ -261,6 +262,9 @@ func (s *sqliteJournal) first(c *conn, id int64, change *Change) (bool, error) {
 	}
 	c.changed = true
 	inserted, err := c.integer(settleFirst, 0, outcomeRow(id*generations, 1, change)...)
+	if inserted != 0 {
+		c.last = rowMark{id, 1}
+	}
 	return inserted != 0, err
 }
 
@@ -294,6 +298,7 @@ func (s *sqliteJournal) append(c *conn, id int64, change *Change) (bool, error) 
 	if err != nil {
 		return false, err
 	}
+	c.last = rowMark{id, version}
 	if final {
 		return true, s.insertOutcome(c, id*generations+generation, version, change)
 	}
