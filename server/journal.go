@@ -266,10 +266,24 @@ func decodeRequest(head []byte) (request string, raw [32]byte) {
 	return string(first), raw
 }
 
-// prune implements keeper.
+// prune implements keeper. The journal goes on from where it stopped, so it is
+// stopped again and again.
 func (k *journalKeeper) prune(ctx context.Context, replies, keys time.Time) error {
-	_, err := k.journal.Prune(ctx, replies, keys)
-	return err
+	for slice := pruneSlice; ; {
+		step, cancel := context.WithTimeout(ctx, slice)
+		started := time.Now()
+		n, err := k.journal.Prune(step, replies, keys)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if n == 0 {
+			slice *= 2 // it only looked at what stays: let it come further
+		}
+		if err := rest(ctx, time.Since(started)); err != nil {
+			return err
+		}
+	}
 }
 
 // value implements keeper.

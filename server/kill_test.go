@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +32,11 @@ func newSuicide() (*suicide, error) {
 func (k *suicide) step(when, call string) error {
 	if k.armed.Load() && k.steps.Add(1) == k.at {
 		fmt.Println("dying " + when + " " + call)
-		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+		self, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = self.Kill()
+		}
+		if err != nil {
 			return err
 		}
 		select {}
@@ -209,4 +212,24 @@ func TestKilledAtEveryStepOfTheJournal(t *testing.T) {
 		}
 		require.Equal(t, 1, effects(t, db, key), want.place)
 	}
+}
+
+// The same kill, after the effect, with RunAgain: a handler that takes nothing back
+// makes a second effect. The option is not for it, and these tests would see it.
+func TestRunAgainIsNotForEveryHandler(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	shop, path := filepath.Join(folder, "shop.db"), filepath.Join(folder, "keys.db")
+	db := openSQL(t, "sqlite3", shop)
+	c, remote := startChild(t, "journal", "IDEM_PATH="+path, "IDEM_SHOP="+shop, "IDEM_STEP=4")
+	_, err := try(newRequest(t, http.MethodPost, remote, "k", "{}"))
+	require.Error(t, err)
+	require.Equal(t, "after effect", c.await(t, "dying "))
+	require.Error(t, c.wait())
+	s, err := server.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	url := serve(t, s, separateCharge(db, func(string, string) error { return nil }), server.RunAgain())
+	requireFirst(t, post(t, url, "k", "{}"))
+	require.Equal(t, 2, effects(t, db, "k"))
 }

@@ -173,16 +173,24 @@ func (k *sqlKeeper) prune(ctx context.Context, replies, keys time.Time) error {
 		drop = `DELETE FROM idem_keys WHERE id IN
 			(SELECT id FROM idem_keys WHERE ended > 0 AND ended < ? ORDER BY ended LIMIT ?) AND ended > 0 AND ended < ?`
 	)
-	for n := int64(pruneBatch); n >= pruneBatch; {
-		var err error
-		if n, err = k.changes(ctx, drop, keys.UnixNano(), pruneBatch, keys.UnixNano()); err != nil {
-			return err
-		}
-	}
-	for n := int64(pruneBatch); n >= pruneBatch; {
-		var err error
-		if n, err = k.changes(ctx, shed, []byte{}, []byte{}, replies.UnixNano(), pruneBatch, replies.UnixNano()); err != nil {
-			return err
+	for _, step := range []func() (int64, error){
+		func() (int64, error) { return k.changes(ctx, drop, keys.UnixNano(), pruneBatch, keys.UnixNano()) },
+		func() (int64, error) {
+			return k.changes(ctx, shed, []byte{}, []byte{}, replies.UnixNano(), pruneBatch, replies.UnixNano())
+		},
+	} {
+		for {
+			started := time.Now()
+			n, err := step()
+			if err != nil {
+				return err
+			}
+			if n < pruneBatch {
+				break
+			}
+			if err := rest(ctx, time.Since(started)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

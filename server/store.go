@@ -225,10 +225,25 @@ func (s *Store) tidy() {
 	}
 }
 
+const pruneSlice = 50 * time.Millisecond
+
+// rest leaves the store to requests for three times as long as pruning had it.
+func rest(ctx context.Context, worked time.Duration) error {
+	timer := time.NewTimer(3 * worked)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
 // Prune forgets, now, the replies of keys that have expired; their bare names are
 // kept for as long again, so that a key used anew is known to be. Keys that are
-// executed or uncertain stay for ever. The store prunes by itself, 24 times within
-// one retention.
+// executed or uncertain stay for ever. It works in small steps and rests between
+// them, so that requests are not held up. The store prunes by itself, 24 times
+// within one retention.
 func (s *Store) Prune(ctx context.Context) error {
 	if err := s.saveClock(ctx); err != nil {
 		return err
