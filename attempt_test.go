@@ -89,28 +89,36 @@ func TestDyingConnectionIsNotWrittenToTwice(t *testing.T) {
 			return http.NewRequest(http.MethodOptions, url, nil)
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFarSide(t, func(n int, w http.ResponseWriter) {
-				if n == 2 {
-					hangUp()
+		for who, authorize := range map[string]func(*http.Request) error{
+			"as it is": nil,
+			"after an Authorize that rewinds": func(r *http.Request) error {
+				r.Body, r.GetBody = http.NoBody, func() (io.ReadCloser, error) { return http.NoBody, nil }
+				return nil
+			},
+		} {
+			t.Run(name+" "+who, func(t *testing.T) {
+				t.Parallel()
+				f := newFarSide(t, func(n int, w http.ResponseWriter) {
+					if n == 2 {
+						hangUp()
+					}
+					says(w, 200, `{}`)
+				})
+				c := newClient(t, newPath(t), idem.WithPolicy("*", idem.Policy{Retry: quick(), Authorize: authorize}))
+				do := func(id string) error {
+					req, err := request(f.URL)
+					require.NoError(t, err)
+					_, err = c.Do(req, idem.Operation{Name: "effect", ID: id})
+					return err
 				}
-				says(w, 200, `{}`)
+				require.NoError(t, do("opens the connection"))
+				err := do("on the dying one")
+				require.ErrorIs(t, err, idem.ErrInDoubt)
+				saw := f.arrivals()
+				require.Len(t, saw, 2, "one write for each attempt")
+				require.Equal(t, saw[0].Conn, saw[1].Conn, "the connection was reused")
 			})
-			c := newClient(t, newPath(t), idem.WithPolicy("*", promisesNothing()))
-			do := func(id string) error {
-				req, err := request(f.URL)
-				require.NoError(t, err)
-				_, err = c.Do(req, idem.Operation{Name: "effect", ID: id})
-				return err
-			}
-			require.NoError(t, do("opens the connection"))
-			err := do("on the dying one")
-			require.ErrorIs(t, err, idem.ErrInDoubt)
-			saw := f.arrivals()
-			require.Len(t, saw, 2, "one write for each attempt")
-			require.Equal(t, saw[0].Conn, saw[1].Conn, "the connection was reused")
-		})
+		}
 	}
 }
 

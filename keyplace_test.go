@@ -84,20 +84,22 @@ func TestFirstSentStaysTheSame(t *testing.T) {
 	p := stripe()
 	p.Contract.FirstSent = "Repeatability-First-Sent"
 	now := &wall{}
+	now.set(-time.Hour)
 	open := func() *idem.Client { return newClient(t, path, idem.WithPolicy("*", p), idem.WithWall(now.now)) }
 	c := open()
 	_, err := c.Do(newInvoice(t, f.URL, 1), idem.Operation{Name: "charge", ID: "1"})
 	require.ErrorIs(t, err, idem.ErrInDoubt)
 	require.NoError(t, c.Close())
-	now.set(time.Hour)
+	now.set(0)
 	report, err := open().Recover(testCtx(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
 	saw := f.arrivals()
 	require.Len(t, saw, 6)
 	for _, a := range saw {
-		_, err := http.ParseTime(a.Header.Get("Repeatability-First-Sent"))
+		at, err := http.ParseTime(a.Header.Get("Repeatability-First-Sent"))
 		require.NoError(t, err)
+		require.True(t, at.Before(time.Now().Add(-30*time.Minute)), "it was begun an hour ago")
 		require.Equal(t, saw[0].Header["Repeatability-First-Sent"], a.Header["Repeatability-First-Sent"])
 	}
 }
