@@ -146,6 +146,18 @@ func WithRequireScope() Option {
 	return func(o *options) error { o.requireScope = true; return nil }
 }
 
+// WithClock sets what the client takes for the wall clock, for tests of what time
+// does. nil, and the default: time.Now. Waits and timeouts are not its business.
+func WithClock(wall func() time.Time) Option {
+	return func(o *options) error {
+		if wall == nil {
+			wall = time.Now
+		}
+		o.wall = wall
+		return nil
+	}
+}
+
 // WithMaxPayload sets the longest payload in bytes, 16 MiB by default. A longer
 // one is an error and nothing is sent.
 func WithMaxPayload(bytes int64) Option {
