@@ -125,7 +125,11 @@ func (l *lockFile) id() (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("the lock file: %w", err)
 	}
-	text, _, _ := strings.Cut(string(buf[:n]), "\x00") // the witnesses stand far behind it
+	const length = 32 // in hex; far behind it stand the witnesses
+	if n >= length && isJournalID(string(buf[:length])) {
+		return string(buf[:length]), nil
+	}
+	text, _, _ := strings.Cut(string(buf[:n]), "\x00")
 	return strings.TrimSpace(text), nil
 }
 
