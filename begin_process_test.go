@@ -66,6 +66,7 @@ func TestBeginWaitsForAnotherProcessRelease(t *testing.T) {
 		for _, dies := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", dies", false: ", closes"}[dies], func(t *testing.T) {
 				t.Parallel()
+				args := args // the two run at once
 				w := newWorld(t)
 				args.ID, args.Cents = "order-1", 500
 				p := w.agent(args)

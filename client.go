@@ -348,7 +348,11 @@ func (c *Client) Do(req *http.Request, op Operation) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return in.Do(req.Context())
+	resp, err := in.Do(req.Context())
+	if resp != nil {
+		resp.Request = req
+	}
+	return resp, err
 }
 
 // admit checks an operation and fills in the context's scope.

@@ -3,7 +3,6 @@ package idem_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -72,6 +71,6 @@ func TestMemoryOfPendingIntents(t *testing.T) {
 	require.NoError(t, err)
 	p.wait()
 	checkJournal(t, path)
-	t.Log(fmt.Sprintf("%d MiB", used>>20))
+	t.Logf("%d MiB", used>>20)
 	require.Less(t, used, int64(300<<20))
 }

@@ -232,10 +232,10 @@ func TestAToolThatPanicsIsInDoubtAndPanicsOn(t *testing.T) {
 			panic("the printer is on fire")
 		})
 	require.NoError(t, err)
-	call := func(ctx context.Context) (err error, panicked any) {
+	call := func(ctx context.Context) (panicked any, err error) {
 		defer func() { panicked = recover() }()
 		_, err = tool.Call(ctx, "order-1", charge{500, "visa"})
-		return err, nil
+		return nil, err
 	}
 	type end struct {
 		err      error
@@ -243,13 +243,13 @@ func TestAToolThatPanicsIsInDoubtAndPanicsOn(t *testing.T) {
 	}
 	ends := make(chan end, 2)
 	go func() {
-		err, panicked := call(testCtx(t))
+		panicked, err := call(testCtx(t))
 		ends <- end{err, panicked}
 	}()
 	<-inside
 	ctx := watch(testCtx(t), 1)
 	go func() {
-		err, panicked := call(ctx)
+		panicked, err := call(ctx)
 		ends <- end{err, panicked}
 	}()
 	ctx.waiting(t)

@@ -53,6 +53,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		in.live.transport = t.base
 		frame.met(in)
 		resp, err := in.Do(ctx)
+		if resp != nil {
+			resp.Request = req
+		}
 		if call, ok := ctx.Value(toolCallKey).(*toolCall); ok {
 			call.saw(childFinding(in, err)) // a tool cannot say that nothing was sent where its child was
 		}
