@@ -196,6 +196,23 @@ func resize(b []byte, size int64) []byte {
 	return grown
 }
 
+// Believe is the next program reading from the disk again what failed syncs left
+// behind: each such write turns out to be there, or to be gone for good. toss draws
+// which.
+func (d *Disk) Believe(toss func() bool) {
+	for _, f := range d.files() {
+		kept := f.changes[:0:0]
+		for _, c := range f.changes {
+			if c.lost && !toss() {
+				continue
+			}
+			c.synced, c.lost = c.synced || c.lost, false
+			kept = append(kept, c)
+		}
+		f.changes = kept
+	}
+}
+
 // undecided tells whether anything is not durable.
 func (d *Disk) undecided() bool {
 	if len(d.names) > 0 {

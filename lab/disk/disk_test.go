@@ -128,6 +128,19 @@ func TestFailedSync(t *testing.T) {
 	each(d, func(_ disk.Mode, image disk.Image) { require.Equal(t, "5634", string(image["a"])) })
 }
 
+// Who reads again what a failed sync left behind knows what the disk holds.
+func TestBelieve(t *testing.T) {
+	t.Parallel()
+	for _, there := range []bool{true, false} {
+		d := disk.New(disk.Image{"a": []byte("....")})
+		play(t, d, write("a", 0, "12"), failed("a"), write("a", 2, "34"))
+		d.Believe(func() bool { return there })
+		want := map[bool]string{true: "12..", false: "...."}[there]
+		require.Equal(t, want, string(d.Image(disk.Drop, nil)["a"]))
+		require.Equal(t, want[:2]+"34", string(d.Image(disk.Keep, nil)["a"]), "what was not synced yet is as before")
+	}
+}
+
 // A clone goes its own way, and truncations count.
 func TestCloneAndTruncate(t *testing.T) {
 	t.Parallel()

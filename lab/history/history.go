@@ -185,7 +185,7 @@ func (j *judge) identities() {
 			j.bad(Fenced, r.Key, "a second intent of %s, not linked to %s", name, before.Key)
 		case before.Standing().State != idem.Failed:
 			j.bad(Fenced, r.Key, "a new intent of %s, although %s is %s", name, before.Key, before.Standing().State)
-		case before.Fingerprint == r.Fingerprint && before.Forgotten.IsZero():
+		case before.Fingerprint == r.Fingerprint && before.Forgotten.IsZero() && !outlived(before, r):
 			j.bad(Fenced, r.Key, "a new key for the payload of %s", before.Key)
 		}
 		newest[name] = r
@@ -200,6 +200,14 @@ func (j *judge) identities() {
 			j.bad(Duplicated, newest[name].Key, "%s has %d effects: %s", name, len(effects), strings.Join(effects, ", "))
 		}
 	}
+}
+
+// outlived tells whether the link before failed in passing, and its key's time was
+// up, or nearly, when the next one was begun.
+func outlived(before, r *idem.Record) bool {
+	st := before.Standing()
+	return st.Failure == idem.FailedForNow && before.Terms.Retention > 0 &&
+		r.Begun.Sub(st.Window) > before.Terms.Retention/2 // less than an attempt and a margin are left
 }
 
 // wire compares what arrived with what the journal knows.

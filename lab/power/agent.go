@@ -25,10 +25,20 @@ type agent struct {
 	far    *farSide
 	plan   plan
 	mark   func(event)
+	rec    *recorder                                                    // nil: nobody writes it down
 	open   func(path string, opts ...idem.Option) (*idem.Client, error) // nil: idem.Open
 	faulty bool                                                         // the disk fails: errors are part of it
 
 	client *idem.Client
+	mu     sync.Mutex
+	found  []Violation     // rules that were broken in the run itself
+	known  map[string]bool // orders whose outcome this process knows and could not record
+}
+
+func (a *agent) bad(rule Rule, format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.found = append(a.found, Violation{rule, fmt.Sprintf(format, args...)})
 }
 
 const farURL = "http://far.test/"
@@ -54,9 +64,19 @@ func (a *agent) start() error {
 	if open == nil {
 		open = idem.Open
 	}
+	a.known = map[string]bool{}
 	var err error
-	a.client, err = open(filepath.Join(a.folder, journalName), opts...)
-	return err
+	if a.rec != nil {
+		a.rec.opening()
+	}
+	if a.client, err = open(filepath.Join(a.folder, journalName), opts...); err != nil {
+		a.client = nil
+		return err
+	}
+	if a.rec != nil {
+		a.rec.opened()
+	}
+	return nil
 }
 
 func (a *agent) stop() error {
@@ -70,15 +90,15 @@ func (a *agent) stop() error {
 
 // follow carries the plan out, from opening the journal to closing it.
 func (a *agent) follow(ctx context.Context) error {
-	if err := a.start(); err != nil {
+	if err := a.start(); err != nil && !a.faulty {
 		return err
 	}
 	for i, s := range a.plan.steps {
+		if a.client == nil { // a disk that fails did not let it be opened
+			return nil
+		}
 		if err := a.take(ctx, s); err != nil && !a.faulty {
 			return errors.Join(fmt.Errorf("step %d: %w", i, err), a.stop())
-		}
-		if a.client == nil { // the disk would not have it opened again
-			return nil
 		}
 	}
 	if err := a.stop(); err != nil && !a.faulty {
@@ -156,40 +176,69 @@ func did(err error) bool {
 	return false
 }
 
-// do begins an order and carries it out. Its error is one that no far side and no
-// other step explains.
+// do begins an order and carries it out. Its error is one that nothing but a disk
+// that fails explains.
 func (a *agent) do(ctx context.Context, o order) error {
-	before := len(a.far.did(o.id))
+	effects, sent := len(a.far.did(o.id)), a.far.arrivals(o.id)
 	in, err := a.begin(ctx, o)
 	if err != nil {
+		if a.far.arrivals(o.id) > sent {
+			a.bad(Orphaned, "%s: sent, though Begin failed: %v", o.id, err)
+		}
 		if errors.Is(err, idem.ErrForgotten) && a.plan.prunes {
 			return nil
 		}
 		return fmt.Errorf("%s: Begin: %w", o.id, err)
 	}
 	status, body, err := replyOf(in.Do(ctx))
-	effects := a.far.did(o.id)
+	if a.knows(o.id) && a.far.arrivals(o.id) > sent {
+		a.bad(Duplicated, "%s: sent again by a process that knows its outcome", o.id)
+	}
+	e := event{order: o.id, key: in.Key(), status: status, body: body}
 	switch {
 	case err == nil:
-		a.mark(event{kind: answered, order: o.id, key: in.Key(), status: status, body: body})
-		return nil
+		e.kind = answered
 	case errors.Is(err, idem.ErrUnrecorded):
-		a.mark(event{kind: unrecorded, order: o.id, key: in.Key(), status: status, body: body})
-		if status == 0 || (status == http.StatusOK && (len(effects) == 0 || effects[0].body != body)) {
-			return fmt.Errorf("%s: an unrecorded outcome (%d %q) that is not the far side's %v", o.id, status, body, effects)
-		}
-		return nil
+		e.kind = unrecorded
+		a.unrecorded(e)
 	case errors.Is(err, idem.ErrInDoubt):
-		a.mark(event{kind: doubted, order: o.id, key: in.Key()})
-		return nil
+		e.kind = doubted
 	case did(err):
+		return a.mayFail(o, err)
+	default:
+		e.kind = nothing
+		if len(a.far.did(o.id)) > effects {
+			a.bad(WronglyFailed, "%s: an error that says that nothing was done, and it was: %v", o.id, err)
+		}
+	}
+	a.mark(e)
+	return nil
+}
+
+// unrecorded is an answer that the journal would not take: it is the far side's all
+// the same.
+func (a *agent) unrecorded(e event) {
+	effects := a.far.did(e.order)
+	if e.status == 0 && len(effects) > 0 || e.status == http.StatusOK && (len(effects) == 0 || effects[0].body != e.body) {
+		a.bad(WrongAnswer, "%s: an unrecorded outcome (%d %q), and the far side did %v", e.order, e.status, e.body, effects)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known[e.order] = true
+}
+
+func (a *agent) knows(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[id]
+}
+
+// mayFail is an error of Do that has its reason in the plan, or in the disk.
+func (a *agent) mayFail(o order, err error) error {
+	if errors.Is(err, idem.ErrForgotten) && a.plan.prunes {
 		return nil
 	}
-	a.mark(event{kind: nothing, order: o.id, key: in.Key()})
-	if len(effects) > before {
-		return fmt.Errorf("%s: an error that says nothing was done, and it was: %w", o.id, err)
-	}
-	return nil
+	return fmt.Errorf("%s: Do: %w", o.id, err)
 }
 
 func replyOf(resp *http.Response, err error) (int, string, error) {

@@ -17,12 +17,14 @@ import (
 // rig is how a suite's recorded agents are built: on a sound disk with the library
 // as it is, or with one thing broken. What boots on an image is always sound.
 type rig struct {
-	folder string                                                       // where folders are made; on a disk in memory, if there is one
-	kept   string                                                       // where images that broke a rule go; empty: nowhere
-	fate   func(c vfs.Call) vfs.Fate                                    // nil: the disk is sound
-	open   func(path string, opts ...idem.Option) (*idem.Client, error) // nil: idem.Open
-	faulty bool                                                         // the disk fails on purpose: errors are part of the run
-	far    func(*farSide)                                               // nil: the far side keeps its contract
+	folder    string                                                       // where folders are made; on a disk in memory, if there is one
+	kept      string                                                       // where images that broke a rule go; empty: nowhere
+	fate      func(c vfs.Call) vfs.Fate                                    // nil: the disk is sound
+	open      func(path string, opts ...idem.Option) (*idem.Client, error) // nil: idem.Open
+	faulty    bool                                                         // the disk fails on purpose: errors are part of the run
+	trusts    bool                                                         // the library believes what it reads in the log
+	diskFails bool                                                         // some of what is booted was written by a disk that fails
+	far       func(*farSide)                                               // nil: the far side keeps its contract
 }
 
 // world is a moment: what the disk is, and what happened until then.
@@ -37,8 +39,9 @@ func blank() world { return world{disk: disk.New(nil)} }
 
 // recording is a run that was written down, and the moment it began at.
 type recording struct {
-	from world
-	log  []entry
+	from  world
+	log   []entry
+	found []Violation // rules that were broken in the run itself
 }
 
 // write puts an image into a new folder.
@@ -63,12 +66,12 @@ func (g rig) record(w world, p plan, run func(a *agent) error) (rec recording, e
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	r := newRecorder(folder, w.image)
-	r.fate = g.fate
+	r.fate, r.trusts = g.fate, g.trusts
 	watch, err := vfs.Start(folder, r)
 	if err != nil {
 		return recording{}, err
 	}
-	a := &agent{folder: folder, plan: p, mark: r.mark, open: g.open, faulty: g.faulty, far: newFarSide(w.events, r.mark)}
+	a := &agent{folder: folder, plan: p, mark: r.mark, rec: r, open: g.open, faulty: g.faulty, far: newFarSide(w.events, r.mark)}
 	if g.far != nil {
 		g.far(a.far)
 	}
@@ -79,7 +82,7 @@ func (g rig) record(w world, p plan, run func(a *agent) error) (rec recording, e
 		return recording{}, fmt.Errorf("the run that was to be recorded: %w", err)
 	}
 	log, err := r.taken()
-	return recording{w, log}, err
+	return recording{w, log, a.found}, err
 }
 
 // boot lets an agent run on an image, and judges it.
@@ -89,7 +92,7 @@ func (g rig) boot(image disk.Image, p plan, events []event, thorough bool) ([]Vi
 		return nil, err
 	}
 	a := &agent{folder: folder, plan: p, mark: func(event) {}, far: newFarSide(events, nil)}
-	j := &judge{agent: a, facts: factsOf(p, events)}
+	j := &judge{agent: a, facts: factsOf(p, events), faulty: g.diskFails}
 	j.whole(context.Background(), thorough)
 	return j.found, os.RemoveAll(folder)
 }

@@ -34,8 +34,10 @@ func controls() []control {
 			rig:   func(g *rig) { g.open = opening(newLate) },
 			rules: []Rule{Lost, Orphaned},
 		}, {
+			// There are two guards: Open syncs the log before it reads it, and a
+			// take-over writes before it sends. Either alone is enough.
 			name:  "take-over without writing",
-			rig:   func(g *rig) { g.open = opening(newSilent) },
+			rig:   func(g *rig) { g.open, g.trusts = opening(newSilent), true },
 			kills: true,
 			rules: []Rule{Lost, Orphaned},
 		}, {

@@ -10,7 +10,8 @@ package power
 type eventKind uint8
 
 const (
-	asked      eventKind = iota + 1 // the agent is about to begin the order
+	opened     eventKind = iota + 1 // Open returned
+	asked                           // the agent is about to begin the order
 	begun                           // Begin returned: the intent is on disk, it says
 	arrived                         // a request reached the far side
 	effected                        // and had its effect
@@ -70,6 +71,7 @@ type known struct {
 type facts struct {
 	orders []*known
 	byID   map[string]*known
+	opened bool // Open returned once at least
 	pruned bool // outcomes may have been pruned
 }
 
@@ -89,6 +91,8 @@ func factsOf(p plan, events []event) *facts {
 func (f *facts) add(e *event) {
 	k := f.byID[e.order]
 	switch e.kind {
+	case opened:
+		f.opened = true
 	case asked:
 		k.asked = true
 	case begun, arrived:

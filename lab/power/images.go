@@ -150,6 +150,9 @@ func (rec recording) moments(look func(i int, d *disk.Disk, events []event) erro
 // sweep boots what each moment of a recording may leave: every mode at each, or a
 // share of them.
 func (b *bench) sweep(ctx context.Context, p plan, rec recording, where string, share float64, lots *rand.Rand) error {
+	if len(rec.found) > 0 {
+		b.tally.add("in the run", Case{Seed: p.seed, Where: where + "in the run", Found: rec.found})
+	}
 	return rec.moments(func(i int, d *disk.Disk, events []event) error {
 		for m := disk.Drop; m < disk.Modes; m++ {
 			if m > disk.Drop && d.Decided() {

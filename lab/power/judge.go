@@ -17,9 +17,10 @@ import (
 // outcome that is lost, an effect that happens twice or belongs to no intent, a
 // failure that is none, an answer that is not the far side's.
 type judge struct {
-	agent *agent
-	facts *facts
-	found []Violation
+	agent  *agent
+	facts  *facts
+	faulty bool // the disk failed while the image was made
+	found  []Violation
 }
 
 func (j *judge) bad(rule Rule, format string, args ...any) {
@@ -27,7 +28,13 @@ func (j *judge) bad(rule Rule, format string, args ...any) {
 }
 
 func (j *judge) whole(ctx context.Context, thorough bool) {
-	if err := j.agent.start(); err != nil {
+	err := j.agent.start()
+	if err != nil && j.faulty && !j.facts.opened {
+		// The very first Open failed, or was cut off, on a disk that failed: nothing
+		// was promised yet, and a file that SQLite could not make is deleted by hand.
+		return
+	}
+	if err != nil {
 		j.bad(Refused, "refused to open: %v", err)
 		return
 	}
@@ -65,7 +72,7 @@ func (j *judge) nothingLost(ctx context.Context) {
 		for _, key := range k.keys {
 			in, err := j.agent.client.Lookup(ctx, key)
 			if err != nil {
-				j.bad(Lost, "%s: key %s was begun or sent: %v", k.id, key, err)
+				j.bad(j.unless(err, Lost), "%s: key %s was begun or sent: %v", k.id, key, err)
 				continue
 			}
 			if !j.facts.pruned && string(in.Payload()) != k.payload {
@@ -80,6 +87,14 @@ func (j *judge) nothingLost(ctx context.Context) {
 		}
 	}
 	j.truthful(ctx)
+}
+
+// unless tells a loss that nobody is told of from an error that says so.
+func (j *judge) unless(err error, silent Rule) Rule {
+	if errors.Is(err, idem.ErrNoIntent) {
+		return silent
+	}
+	return Trouble
 }
 
 func (j *judge) stillSettled(ctx context.Context, k *known) {
@@ -200,7 +215,7 @@ func (j *judge) effects(ctx context.Context) {
 		}
 		for _, e := range effects {
 			if _, err := j.agent.client.Lookup(ctx, e.key); err != nil {
-				j.bad(Orphaned, "%s: an effect under key %s: %v", k.id, e.key, err)
+				j.bad(j.unless(err, Orphaned), "%s: an effect under key %s: %v", k.id, e.key, err)
 			}
 		}
 	}

@@ -33,6 +33,7 @@ type entry struct {
 type recorder struct {
 	folder string
 	fate   func(c vfs.Call) vfs.Fate // nil: everything works
+	trusts bool                      // the library does not sync the log before it reads it
 
 	mu     sync.Mutex
 	log    []entry
@@ -105,10 +106,30 @@ func (r *recorder) mark(e event) {
 	r.log = append(r.log, entry{event: e})
 }
 
+// opening says that the library is about to open the journal: before it reads
+// anything, it syncs SQLite's log.
+func (r *recorder) opening() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.there[journalName+"-wal"] && !r.trusts {
+		r.add(disk.Op{Kind: disk.Sync, Name: journalName + "-wal"})
+	}
+}
+
+// opened says that it is open: the names and the lock file's tie are durable.
+func (r *recorder) opened() {
+	r.mark(event{kind: opened})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.add(disk.Op{Kind: disk.Sync, Name: ownersName})
+	r.add(disk.Op{Kind: disk.Folder})
+}
+
 // look finds what the library did without SQLite since the last step: it makes the
 // journal's empty file and the lock file, whose names it syncs, and writes into the
 // lock file: the journal's id, which it syncs, and witnesses, which it does not.
-// The tracer's test sees that it does sync.
+// These syncs, and those of opening and opened, are taken for granted here; the
+// tracer's test sees that they are made.
 func (r *recorder) look() {
 	if !r.there[journalName] {
 		if _, err := os.Stat(filepath.Join(r.folder, journalName)); err == nil {
@@ -124,6 +145,9 @@ func (r *recorder) look() {
 	}
 	if bytes.Equal(content, r.owners) {
 		return
+	}
+	if !bytes.HasPrefix(r.owners, content[:min(ownersID, len(content))]) {
+		r.add(disk.Op{Kind: disk.Folder}) // names are durable before the two are tied
 	}
 	if len(content) < len(r.owners) {
 		r.add(disk.Op{Kind: disk.Truncate, Name: ownersName, Size: int64(len(content))})
@@ -142,7 +166,9 @@ func (r *recorder) made(name string) {
 
 // changed adds what differs in a part of the lock file.
 func (r *recorder) changed(content []byte, from, to int, synced bool) {
-	same := func(i int) bool { return i < len(r.owners) && r.owners[i] == content[i] }
+	same := func(i int) bool { // behind the end, what was never written reads as zeros
+		return i < len(r.owners) && r.owners[i] == content[i] || i >= len(r.owners) && content[i] == 0 && to == len(content)
+	}
 	for from < to && same(from) {
 		from++
 	}

@@ -100,7 +100,9 @@ func (rec recording) end(how crash, lots *rand.Rand) (w world, at int, err error
 		}
 		w = world{events: events}
 		if how == kill {
-			w.disk, w.image = d.Clone(), d.Image(disk.Keep, nil)
+			w.disk = d.Clone()
+			w.disk.Believe(func() bool { return lots.IntN(2) == 0 }) // as the next Open does
+			w.image = w.disk.Image(disk.Keep, nil)
 		} else {
 			w.image = d.Image(disk.Mode(lots.IntN(int(disk.Modes))), lots)
 			w.disk = disk.New(w.image)

@@ -1,0 +1,35 @@
+package sim_test
+
+import (
+	"flag"
+	"testing"
+
+	"github.com/idem-go/idem/lab/sim"
+	"github.com/stretchr/testify/require"
+)
+
+var seed = flag.Uint64("seed", 0, "simulate only this seed, and print its trace")
+
+// TestSeeds: whatever the seed says of crashes, clocks and the far side, nothing is
+// lost, duplicated or wrongly failed, and no key is sent after its time.
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	if *seed != 0 {
+		r := sim.Run(t, *seed, sim.Whole)
+		t.Log(r.Trace)
+		require.Empty(t, r.Found)
+		return
+	}
+	for n := range uint64(300) {
+		r := sim.Run(t, n+1, sim.Whole)
+		require.Empty(t, r.Found, "go test ./sim -seed %d\n%s", r.Seed, r.Trace)
+	}
+}
+
+// TestASeedReplays: the same seed goes the same way, to the nanosecond.
+func TestASeedReplays(t *testing.T) {
+	t.Parallel()
+	for n := range uint64(30) {
+		require.Equal(t, sim.Run(t, n+1, sim.Whole).Trace, sim.Run(t, n+1, sim.Whole).Trace, "seed %d", n+1)
+	}
+}

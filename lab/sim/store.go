@@ -1,0 +1,384 @@
+// Package sim runs agents, their clock and the far side in simulated time: days go
+// by in milliseconds, agents crash and start again, and a seed says how it all goes.
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/idem-go/idem"
+)
+
+// store is a journal in memory that many openers share, each of which can die. It
+// does what any journal must: the conformance suite says so.
+type store struct {
+	mu       sync.Mutex
+	intents  []*entry // oldest first; nil: pruned
+	values   map[string][]byte
+	counters []idem.Counter
+	aliases  map[identity]int
+	pruned   map[string]int64 // by operation
+}
+
+type entry struct {
+	record *idem.Record
+	owner  *opener
+}
+
+type identity struct {
+	scope, name, id string
+	repeat          int
+}
+
+func identityOf(op idem.Operation) identity {
+	return identity{op.Scope, op.Name, op.ID, op.Repeat}
+}
+
+func newStore() *store {
+	return &store{values: map[string][]byte{}, aliases: map[identity]int{}, pruned: map[string]int64{}}
+}
+
+// opener is one opener of a store: an idem.Journal.
+type opener struct {
+	s    *store
+	dead bool // guarded by s.mu: killed, or closed
+}
+
+var errDead = errors.New("this process is dead")
+
+func (s *store) open() *opener { return &opener{s: s} }
+
+// kill ends the opener as SIGKILL would.
+func (o *opener) kill() error {
+	o.s.mu.Lock()
+	defer o.s.mu.Unlock()
+	o.dead = true
+	return nil
+}
+
+// enter locks the store. Where it returns an error, nothing is locked.
+func (o *opener) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o.s.mu.Lock()
+	if o.dead {
+		o.s.mu.Unlock()
+		return errDead
+	}
+	return nil
+}
+
+// seen is a record as this opener sees it: a copy that shares nothing.
+func (o *opener) seen(e *entry) *idem.Record {
+	r := *e.record
+	r.Head, r.Payload = bytes.Clone(r.Head), bytes.Clone(r.Payload)
+	r.Changes, r.Notes = slices.Clone(r.Changes), slices.Clone(r.Notes)
+	for i := range r.Changes {
+		r.Changes[i] = cloneChange(&r.Changes[i])
+	}
+	switch {
+	case e.owner == nil:
+		r.Owner = idem.Unowned
+	case e.owner == o:
+		r.Owner = idem.OwnedHere
+	case e.owner.dead:
+		r.Owner = idem.OwnedDead
+	default:
+		r.Owner = idem.OwnedAlive
+	}
+	return &r
+}
+
+func cloneChange(c *idem.Change) idem.Change {
+	next := *c
+	next.Tries = slices.Clone(c.Tries)
+	if c.Reply != nil {
+		reply := *c.Reply
+		reply.Header, reply.Body = reply.Header.Clone(), bytes.Clone(reply.Body)
+		next.Reply = &reply
+	}
+	return next
+}
+
+func (s *store) find(key string) *entry {
+	for _, e := range s.intents {
+		if e != nil && e.record.Key == key {
+			return e
+		}
+	}
+	return nil
+}
+
+// Begin implements idem.Journal.
+func (o *opener) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+	if err := o.enter(ctx); err != nil {
+		return 0, nil, err
+	}
+	s := o.s
+	defer s.mu.Unlock()
+	if obstacle, e := s.obstacle(r, g); obstacle != idem.NoObstacle {
+		if e == nil {
+			return obstacle, nil, nil
+		}
+		return obstacle, o.seen(e), nil
+	}
+	if s.find(r.Key) != nil {
+		return 0, nil, fmt.Errorf("the key %s is another intent's already", r.Key)
+	}
+	e := &entry{record: r, owner: o}
+	e.record = o.seen(e)
+	e.record.Changes, e.record.Notes = nil, nil
+	s.intents = append(s.intents, e)
+	return idem.NoObstacle, nil, nil
+}
+
+func (s *store) obstacle(r *idem.Record, g idem.Guards) (idem.Obstacle, *entry) {
+	id := identityOf(r.Operation)
+	if id.id != "" {
+		var newest *entry
+		for _, e := range s.intents {
+			if e != nil && identityOf(e.record.Operation) == id {
+				newest = e
+			}
+		}
+		if newest != nil && newest.record.Key != r.Previous {
+			st := newest.record.Standing()
+			passing := st.Failure == idem.FailedUnsent || st.Failure == idem.FailedForNow
+			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && passing && s.over(r, g) {
+				return idem.OverLimit, nil
+			}
+			return idem.NewestLink, newest
+		}
+		if first, ok := s.aliases[id]; ok && newest == nil && r.Previous == "" {
+			return idem.Reemitted, s.intents[first]
+		}
+	}
+	if !g.Reemission.IsZero() {
+		for i, e := range s.intents {
+			if e != nil && counts(e, r.Operation) && e.record.Operation.Repeat == 0 &&
+				e.record.Fingerprint == r.Fingerprint && !e.record.Begun.Before(g.Reemission) {
+				if g.Alias && id.id != "" {
+					s.aliases[id] = i
+				}
+				return idem.Reemitted, e
+			}
+		}
+	}
+	if g.Limit != (idem.Limit{}) && s.over(r, g) {
+		return idem.OverLimit, nil
+	}
+	return idem.NoObstacle, nil
+}
+
+func counts(e *entry, op idem.Operation) bool {
+	return e.record.Operation.Scope == op.Scope && e.record.Operation.Name == op.Name && e.record.Standing().State != idem.Failed
+}
+
+func (s *store) over(r *idem.Record, g idem.Guards) bool {
+	n, cost := 1, r.Operation.Cost
+	for _, e := range s.intents {
+		if e != nil && counts(e, r.Operation) && !e.record.Begun.Before(g.LimitSince) {
+			n++
+			cost += e.record.Operation.Cost
+		}
+	}
+	return (g.Limit.Intents > 0 && n > g.Limit.Intents) || (g.Limit.Cost > 0 && cost > g.Limit.Cost)
+}
+
+// Change implements idem.Journal.
+func (o *opener) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+	if err := o.enter(ctx); err != nil {
+		return nil, false, err
+	}
+	defer o.s.mu.Unlock()
+	e := o.s.find(c.Key)
+	if e == nil {
+		return nil, false, nil
+	}
+	st := e.record.Standing()
+	late := c.Kind == idem.Settled && c.State == idem.Succeeded && c.Version <= st.Version
+	final := st.State == idem.Succeeded || st.State == idem.Failed
+	alive := e.owner != nil && e.owner != o && !e.owner.dead
+	if (c.Version != st.Version+1 && !late) || (final && c.Kind != idem.Claimed) ||
+		(alive && (c.Kind != idem.Settled || c.State != idem.Succeeded)) {
+		return o.seen(e), false, nil
+	}
+	next := cloneChange(c)
+	next.Version = st.Version + 1
+	e.record.Changes = append(e.record.Changes, next)
+	e.owner = nil
+	if c.Kind == idem.Claimed || c.Kind == idem.Marked {
+		e.owner = o
+	}
+	return nil, true, nil
+}
+
+// Get implements idem.Journal.
+func (o *opener) Get(ctx context.Context, key string) (*idem.Record, error) {
+	if err := o.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer o.s.mu.Unlock()
+	if e := o.s.find(key); e != nil {
+		return o.seen(e), nil
+	}
+	return nil, nil
+}
+
+// Page implements idem.Journal. The cursor is how many intents were looked at.
+func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit int) (page []*idem.Record, next string, err error) {
+	if err := o.enter(ctx); err != nil {
+		return nil, "", err
+	}
+	defer o.s.mu.Unlock()
+	at := 0
+	if after != "" {
+		if at, err = strconv.Atoi(after); err != nil {
+			return nil, "", err
+		}
+	}
+	for ; at < len(o.s.intents); at++ {
+		if len(page) == limit {
+			return page, strconv.Itoa(at), nil
+		}
+		e := o.s.intents[at]
+		if e == nil {
+			continue
+		}
+		op := e.record.Operation
+		if (len(f.States) == 0 || slices.Contains(f.States, e.record.Standing().State)) && (f.Scope == "" || f.Scope == op.Scope) &&
+			(f.Operation == "" || f.Operation == op.Name) && (f.ID == "" || f.ID == op.ID) && (f.Since.IsZero() || !e.record.Begun.Before(f.Since)) {
+			page = append(page, o.seen(e))
+		}
+	}
+	return page, "", nil
+}
+
+// Log implements idem.Journal.
+func (o *opener) Log(ctx context.Context, n idem.Note) error {
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
+	defer o.s.mu.Unlock()
+	if e := o.s.find(n.Key); e != nil {
+		e.record.Notes = append(e.record.Notes, n)
+	}
+	return nil
+}
+
+// Value implements idem.Journal.
+func (o *opener) Value(ctx context.Context, name string, update func([]byte) ([]byte, error)) ([]byte, error) {
+	if err := o.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer o.s.mu.Unlock()
+	old := bytes.Clone(o.s.values[name])
+	if update == nil {
+		return old, nil
+	}
+	value, err := update(old)
+	if err == nil && value != nil {
+		o.s.values[name] = bytes.Clone(value)
+	}
+	return value, err
+}
+
+// Count implements idem.Journal.
+func (o *opener) Count(ctx context.Context, counts []idem.Counter) error {
+	if err := o.enter(ctx); err != nil {
+		return err
+	}
+	defer o.s.mu.Unlock()
+	o.s.counters = append(o.s.counters, counts...)
+	return nil
+}
+
+// Stats implements idem.Journal.
+func (o *opener) Stats(ctx context.Context) (idem.Stats, error) {
+	all := idem.Stats{ByReason: map[string]int64{}, Operations: map[string]idem.Stats{}}
+	if err := o.enter(ctx); err != nil {
+		return all, err
+	}
+	defer o.s.mu.Unlock()
+	change := func(name string, do func(st *idem.Stats)) {
+		st, ok := all.Operations[name]
+		if !ok {
+			st.ByReason = map[string]int64{}
+		}
+		do(&st)
+		all.Operations[name] = st
+		do(&all)
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.s.pruned)) {
+		change(name, func(st *idem.Stats) { st.Intents += o.s.pruned[name] })
+	}
+	for _, e := range o.s.intents {
+		if e == nil {
+			continue
+		}
+		change(e.record.Operation.Name, func(st *idem.Stats) {
+			st.Intents++
+			switch e.record.Standing().State {
+			case idem.Pending:
+				st.Pending++
+			case idem.InDoubt:
+				st.InDoubt++
+			default:
+				return
+			}
+			if st.Oldest.IsZero() || e.record.Begun.Before(st.Oldest) {
+				st.Oldest = e.record.Begun
+			}
+		})
+	}
+	for _, n := range o.s.counters {
+		change(n.Operation, func(st *idem.Stats) {
+			st.ByReason[n.Reason] += n.Count
+			if slices.Contains([]string{"replayed", "coalesced", "server_replayed", "reemitted"}, n.Reason) {
+				st.DuplicatesPrevented += n.Count
+				st.CostPrevented += n.Cost
+			}
+		})
+	}
+	return all, nil
+}
+
+// Prune implements idem.Journal.
+func (o *opener) Prune(ctx context.Context, outcomes, identities time.Time) (n int, err error) {
+	if err := o.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer o.s.mu.Unlock()
+	for i, e := range o.s.intents {
+		if e == nil || len(e.record.Changes) == 0 {
+			continue
+		}
+		r := e.record
+		st, settled := r.Standing(), r.Changes[len(r.Changes)-1].At
+		switch {
+		case st.State != idem.Succeeded && st.State != idem.Failed, !settled.Before(outcomes):
+		case settled.Before(identities):
+			o.s.intents[i] = nil
+			o.s.pruned[r.Operation.Name]++
+			n++
+		case r.Forgotten.IsZero():
+			r.Forgotten, r.Payload, r.Head, r.Notes = settled, nil, nil, nil
+			for k := range r.Changes {
+				r.Changes[k].Reply, r.Changes[k].Tries = nil, nil
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Close implements idem.Journal.
+func (o *opener) Close() error { return o.kill() }
