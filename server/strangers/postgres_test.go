@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,7 +40,7 @@ func postgres(t *testing.T) string {
 	if whole, err := filepath.EvalSymlinks(initdb); err == nil {
 		initdb = whole
 	}
-	folder, err := os.MkdirTemp("/tmp", "idem-pg")
+	folder, err := os.MkdirTemp("", "idem-pg") // a short name: a socket has to fit
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
 	as := &syscall.SysProcAttr{}
@@ -152,7 +153,7 @@ func TestPostgreSQL(t *testing.T) {
 	for i, s := range stores {
 		require.NoError(t, errs[i])
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		once, err := server.New(s, server.SingleTenant(), server.Wait(time.Minute))
+		once, err := server.New(s, server.SingleTenant(), server.Wait(time.Minute), server.Logger(slog.New(slog.DiscardHandler)))
 		require.NoError(t, err)
 		web := httptest.NewUnstartedServer(once(http.HandlerFunc(charge)))
 		web.Start()
