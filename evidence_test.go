@@ -217,7 +217,7 @@ func TestEndlessReply(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.server.Script(faults(idemtest.EndlessBody)...))
 	p := promisesNothing()
-	p.Retry.AttemptTimeout = 200 * time.Millisecond
+	p.Retry.AttemptTimeout = time.Second
 	c := w.open(idem.WithPolicy("*", p), idem.WithMaxReply(1<<20))
 	in, got := ask(t, c, w.invoice(500), "1")
 	require.ErrorIs(t, got.err, idem.ErrInDoubt)

@@ -52,14 +52,14 @@ func QueuedWrites(c *Client) int {
 	return len(q.queue)
 }
 
-// SynchronousOf is PRAGMA synchronous of the connection that writes and of one
+// PragmaOf is a number that a pragma says on the connection that writes, and on one
 // that reads.
-func SynchronousOf(c *Client) (writer, reader int64, err error) {
+func PragmaOf(c *Client, pragma string) (writer, reader int64, err error) {
 	s := c.journal.(*sqliteJournal)
-	writer, err = s.q.conn.integer("PRAGMA synchronous", -1)
+	writer, err = s.q.conn.integer("PRAGMA "+pragma, -1)
 	if err == nil {
 		err = s.read(func(c *conn) (err error) {
-			reader, err = c.integer("PRAGMA synchronous", -1)
+			reader, err = c.integer("PRAGMA "+pragma, -1)
 			return err
 		})
 	}

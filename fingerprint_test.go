@@ -210,6 +210,8 @@ func TestFingerprintPartsNeverRunTogether(t *testing.T) {
 			{contentType: asJSON}, {contentType: asJSON, body: "null"}},
 		"a query that ends like a body begins": {
 			{url: host + "/?=bytes"}, {url: host + "/", contentType: "text/plain", body: "\x00\x05empty"}},
+		"a query that begins as a body ends": {
+			{url: host + "/?bytes="}, {url: host + "/", contentType: "text/plain", body: "\x00\x05empty"}},
 		"a query that is none": {
 			{url: host + "/?%zz"}, {url: host + "/?%25zz="}},
 		"one header of three values and two headers": {

@@ -29,9 +29,15 @@ func TestPragmas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := w.open(idem.WithPolicy("*", stripe()))
-	writer, reader, err := idem.SynchronousOf(c)
-	require.NoError(t, err)
-	require.Equal(t, []int64{2, 2}, []int64{writer, reader}, "FULL")
+	for pragma, want := range map[string][2]int64{
+		"synchronous":  {2, 2},     // FULL
+		"busy_timeout": {0, 10000}, // a writer waits by itself, so that a ctx can end it
+		"query_only":   {0, 1},
+	} {
+		writer, reader, err := idem.PragmaOf(c, pragma)
+		require.NoError(t, err)
+		require.Equal(t, want, [2]int64{writer, reader}, pragma)
+	}
 	p := startChild(t, "Pragmas", w.path)
 	p.expect("wal 1768187245 2 4096 ok") // "idem" in ASCII, the format's version, the page size
 	p.wait()
