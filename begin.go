@@ -81,7 +81,11 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 		}
 		c.clock.saw(standing)
 		in := &Intent{client: c, record: standing}
-		switch meet(standing, c.running(standing.Key), c.samePayload(standing, r, p)) {
+		m := meet(standing, c.running(standing.Key), c.samePayload(standing, r, p))
+		if m == meetClaim && c.outlived(standing, p) {
+			m = meetNewLink
+		}
+		switch m {
 		case meetMismatch:
 			c.count(standing.Operation, reasonMismatch)
 			err := failure(ErrMismatch, nil,
@@ -128,6 +132,11 @@ func (c *Client) reemitted(ctx context.Context, r, first *Record, p Policy) (in 
 		return nil, err, true
 	}
 	return &Intent{client: c, record: first, counted: true}, nil, true
+}
+
+// outlived is Standing.outlived at this moment.
+func (c *Client) outlived(r *Record, p Policy) bool {
+	return r.Standing().outlived(r.Terms, min(r.Terms.Retention, p.Contract.Retention), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
 }
 
 func forgotten(r *Record) error {

@@ -269,8 +269,8 @@ func (c *Client) readClock() error {
 	if err != nil {
 		return err
 	}
-	_, err = c.clock.merge(old)
-	return err
+	c.clock.learn(old)
+	return nil
 }
 
 // saveClock makes a grown offset durable.
@@ -278,7 +278,10 @@ func (c *Client) saveClock() error {
 	if !c.clock.unsaved() {
 		return nil
 	}
-	_, err := c.journal.Value(context.Background(), clockValue, c.clock.merge)
+	durable, err := c.journal.Value(context.Background(), clockValue, c.clock.merge)
+	if err == nil {
+		c.clock.learn(durable)
+	}
 	return err
 }
 

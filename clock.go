@@ -79,18 +79,32 @@ func (k *clock) saw(r *Record) {
 
 const clockValue = "clock offset"
 
-// merge is the update of the durable offset: the largest that anybody knows.
+// learn takes the durable offset, as it is on disk: the largest that anybody knew.
+func (k *clock) learn(durable []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.learnLocked(durable)
+}
+
+func (k *clock) learnLocked(durable []byte) {
+	if len(durable) != 8 {
+		return
+	}
+	known := time.Duration(binary.BigEndian.Uint64(durable))
+	k.saved = max(k.saved, known)
+	if known > k.offset {
+		k.high = k.high.Add(known - k.offset)
+		k.markAt = k.markAt.Add(known - k.offset)
+		k.offset = known
+	}
+}
+
+// merge is the update of the durable offset. What it returns is durable only when
+// it is written: learn is told then.
 func (k *clock) merge(old []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(old) == 8 {
-		if known := time.Duration(binary.BigEndian.Uint64(old)); known > k.offset {
-			k.high = k.high.Add(known - k.offset)
-			k.markAt = k.markAt.Add(known - k.offset)
-			k.offset = known
-		}
-	}
-	k.saved = k.offset
+	k.learnLocked(old)
 	if k.offset == 0 {
 		return old, nil
 	}

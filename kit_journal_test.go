@@ -299,6 +299,15 @@ func (in *rawIntent) problems() (found []string) {
 	return found
 }
 
+// outlivedBy tells whether an intent failed in passing, and the time of its key was
+// up, or nearly, when the next link was begun.
+func (in *rawIntent) outlivedBy(next *rawIntent) bool {
+	var terms struct{ Retention int64 }
+	last := in.rows[len(in.rows)-1]
+	return json.Unmarshal([]byte(in.terms), &terms) == nil && terms.Retention > 0 &&
+		last.failure == rowForNow && next.begun-last.window > terms.Retention/2
+}
+
 // chainProblems is what is wrong among the intents of one identity, and with keys.
 func chainProblems(intents []*rawIntent) (found []string) {
 	keys, newest := map[string]bool{}, map[string]*rawIntent{}
@@ -318,7 +327,7 @@ func chainProblems(intents []*rawIntent) (found []string) {
 			found = append(found, fmt.Sprintf("key %s: a second intent of %s that is not linked to %s", in.key, identity, before.key))
 		case len(before.rows) == 0 || before.rows[len(before.rows)-1].state != rowFailed:
 			found = append(found, fmt.Sprintf("key %s: a new intent of %s although %s has not failed", in.key, identity, before.key))
-		case in.fingerprint == before.fingerprint && !before.forgotten:
+		case in.fingerprint == before.fingerprint && !before.forgotten && !before.outlivedBy(in):
 			found = append(found, fmt.Sprintf("key %s: a new key for the payload of %s", in.key, before.key))
 		}
 		newest[identity] = in

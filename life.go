@@ -147,6 +147,13 @@ func (st Standing) claimed(owner Ownership, t Terms, now time.Time) Standing {
 	return st
 }
 
+// outlived tells whether an intent that failed in passing can no longer be sent
+// under its key: the far side may have forgotten that, or remember what it refused.
+// Nothing had happened, so it is not in doubt either: a new link has a new key.
+func (st Standing) outlived(t Terms, retention, attempt time.Duration, now time.Time) bool {
+	return st.State == Failed && !st.claimed(Unowned, t, now).maySend(retention, attempt, now)
+}
+
 // meeting is what a call does about an intent that is there already.
 type meeting uint8
 

@@ -62,7 +62,11 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 			r.waiters++
 			joined = true
 		} else {
-			switch meet(rec, false, true) {
+			m := meet(rec, false, true)
+			if m == meetClaim && c.outlived(rec, p) {
+				m = meetReplay // the next Begin makes a new link
+			}
+			switch m {
 			case meetReplay:
 				c.mu.Unlock()
 				return c.replay(ctx, in, rec, joined)
@@ -182,7 +186,7 @@ func (r *run) lookAgain() (done bool) {
 	}
 	c.clock.saw(rec)
 	r.record = rec
-	if m := meet(rec, false, true); m != meetClaim && m != meetRun {
+	if m := meet(rec, false, true); (m != meetClaim && m != meetRun) || c.outlived(rec, r.policy) {
 		r.again = true // settled, or another's: the caller acts on what was read
 		return true
 	}
