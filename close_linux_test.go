@@ -68,6 +68,7 @@ func (children) Leaver(l *link) error {
 			}
 		}
 		l.say("goroutines %d files %v", len(stacks())-len(goroutines), without(openFiles(), files))
+		runtime.KeepAlive(c) // what it left open is not closed by the garbage collector
 		l.hear()
 	}
 	return nil

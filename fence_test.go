@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
@@ -127,6 +128,38 @@ func (r *robbed) close() {
 	r.owner.tell("close")
 	r.owner.expect("closed")
 	r.owner.wait()
+}
+
+// TestNobodyWritesWhatALivingOwnerHas, not even a row of the right version: neither
+// a claim nor a refusal nor a person's word. A proven success is the one exception.
+func TestNobodyWritesWhatALivingOwnerHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.agent(agentArgs{ID: "order-1", Cents: 500})
+	key := w.begin(p)
+	j, err := idem.OpenJournal(w.path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, j.Close()) }()
+	ctx := context.Background()
+	at := time.Now().UTC()
+	for _, c := range []idem.Change{
+		{Kind: idem.Claimed, Standing: idem.Standing{State: idem.Pending}},
+		{Kind: idem.Marked, Standing: idem.Standing{State: idem.Pending, Maybe: true}},
+		{Kind: idem.Released, Standing: idem.Standing{State: idem.Pending}},
+		{Kind: idem.Doubted, Standing: idem.Standing{State: idem.InDoubt, Maybe: true}},
+		{Kind: idem.Settled, Standing: idem.Standing{State: idem.Failed, Failure: idem.FailedForGood}},
+		{Kind: idem.Resolved, Standing: idem.Standing{State: idem.Succeeded}},
+	} {
+		c.Key, c.At, c.Version, c.Window = key, at, 1, at
+		standing, ok, err := j.Change(ctx, &c)
+		require.NoError(t, err)
+		require.False(t, ok, "kind %d was written", c.Kind)
+		require.Equal(t, idem.OwnedAlive, standing.Owner)
+		require.Empty(t, standing.Changes)
+	}
+	p.tell("do")
+	require.Contains(t, p.hear(), "200 ", "the owner was not disturbed")
+	require.Len(t, w.server.Arrivals(), 1)
 }
 
 // TestAStaleOwnersRefusalIsFenced: the owner that lost its claim learns of a

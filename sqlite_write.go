@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -32,9 +33,10 @@ const (
 		fingerprint, rules, begun, owner, head, payload, checksum)
 		SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16
 		WHERE NOT EXISTS (SELECT 1 FROM intents WHERE keyhash = ?2 AND key = ?3) RETURNING id`
-	selectKind = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
-	insertKind = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
-	selectKey  = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
+	selectKind    = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
+	insertKind    = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
+	selectKey     = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
+	selectKeyHash = `SELECT id FROM intents WHERE keyhash = ?`
 )
 
 // Begin implements Journal.
@@ -111,15 +113,20 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64,
 // newest is the id and key of the newest link of an identity, and the intent that
 // the identity is an alias of; 0: there is none.
 func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, alias int64, err error) {
+	var strangers []int64
 	err = c.query(selectNewest, func(row []value) error {
-		if string(bytesOf(row[4])) != op.ID || string(bytesOf(row[3])) != op.Scope || intOf(row[5]) != int64(op.Repeat) {
+		n := intOf(row[0])
+		shared, err := s.kindOf(c, intOf(row[2]))
+		switch {
+		case err != nil:
+			return err
+		case shared.operation != op.Name || string(bytesOf(row[4])) != op.ID || string(bytesOf(row[3])) != op.Scope:
+			strangers = append(strangers, n)
+			return nil
+		case intOf(row[5]) != int64(op.Repeat):
 			return nil
 		}
-		shared, err := s.kindOf(c, intOf(row[2]))
-		if err != nil || shared.operation != op.Name {
-			return err
-		}
-		switch n := intOf(row[0]); {
+		switch {
 		case row[1] == nil:
 			alias = n
 		case n > id:
@@ -127,7 +134,19 @@ func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, ali
 		}
 		return nil
 	}, identityHash(op))
-	return id, key, alias, err
+	return id, key, alias, errors.Join(err, s.sound(c, strangers))
+}
+
+// sound checks intents that a hash leads to and that are not what was looked for.
+// Two identities or keys hardly ever have one hash: a row that the disk changed is
+// likelier, and it may be the very one.
+func (s *sqliteJournal) sound(c *conn, strangers []int64) error {
+	for _, id := range strangers {
+		if _, err := s.load(c, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kind is the id of what many intents share. It is remembered only once it is
@@ -247,7 +266,12 @@ func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
 	if held.id != 0 {
 		return held.id, nil
 	}
-	return c.integer(selectKey, 0, keyHash(key), key)
+	id, err := c.integer(selectKey, 0, keyHash(key), key)
+	if id != 0 || err != nil {
+		return id, err
+	}
+	strangers, err := ids(c, selectKeyHash, keyHash(key))
+	return 0, errors.Join(err, s.sound(c, strangers))
 }
 
 // first settles an intent that this opener began and nobody touched since: the

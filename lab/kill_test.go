@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"github.com/idem-go/idem/lab/kill"
+	"github.com/idem-go/idem/lab/sim"
 	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) {
-	if code, was := kill.Agent(); was { // started by a suite, to be killed
+	sim.Child()                         // started by a suite, to simulate
+	if code, was := kill.Agent(); was { // or to be killed
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/idem-go/idem/lab/kill"
+	"github.com/idem-go/idem/lab/sim"
 )
 
 // scale is how much a suite tries.
@@ -57,11 +58,12 @@ type lab struct {
 
 // suites are all there are, in the order of the table.
 func (l lab) suites() []suite {
-	return slices.Concat(l.powerSuites(), l.killSuites())
+	return slices.Concat(l.powerSuites(), l.killSuites(), l.simSuites())
 }
 
 func main() {
-	if code, was := kill.Agent(); was { // started by a suite, to be killed
+	sim.Child()                         // started by a suite, to simulate
+	if code, was := kill.Agent(); was { // or to be killed
 		os.Exit(code)
 	}
 	var l lab

@@ -23,6 +23,8 @@ func (l lab) powerSuites() []suite {
 		{"power loss", images(in.Images, 1_500, 20_000, 1_000_000)},
 		{"power loss during recovery", images(in.Recoveries, 500, 5_000, 100_000)},
 		{"kill, then power loss", images(in.Kills, 500, 5_000, 100_000)},
+		{"disk faults, then power loss", images(in.DiskFaults, 500, 5_000, 100_000)},
+		{"damaged journals", func(ctx context.Context, s scale) (counts, error) { return l.losses(ctx, in, s.of(40, 400, 10_000)) }},
 		{"negative controls", func(ctx context.Context, s scale) (counts, error) { return l.controls(ctx, in) }},
 	}
 }
@@ -36,6 +38,23 @@ func (l lab) controls(ctx context.Context, in power.Lab) (counts, error) {
 			n.found = append(n.found, fmt.Sprintf("%s was not caught in %d images", c.Name, c.Tally.Booted))
 		}
 	}
+	return n, err
+}
+
+// losses counts what was lost in silence.
+func (l lab) losses(ctx context.Context, in power.Lab, each int) (counts, error) {
+	all, err := in.Losses(ctx, l.seed, each)
+	n := counts{unit: "journals"}
+	var parts []string
+	for _, loss := range all {
+		n.tried += loss.Tried
+		n.broken += len(loss.Silent)
+		parts = append(parts, fmt.Sprintf("%s: loud %d, silent %d, known %d", loss.Name, loss.Loud, len(loss.Silent), len(loss.Known)))
+		for _, c := range loss.Silent {
+			n.found = append(n.found, c.String())
+		}
+	}
+	n.detail = strings.Join(parts, "; ")
 	return n, err
 }
 

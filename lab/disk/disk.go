@@ -213,13 +213,19 @@ func (d *Disk) Believe(toss func() bool) {
 	}
 }
 
+// Syncing tells whether a file was written to and is not synced since.
+func (d *Disk) Syncing(name string) bool {
+	f := d.seen[name]
+	return f != nil && slices.ContainsFunc(f.changes, func(c change) bool { return !c.synced })
+}
+
 // undecided tells whether anything is not durable.
 func (d *Disk) undecided() bool {
 	if len(d.names) > 0 {
 		return true
 	}
-	for _, f := range d.seen {
-		if slices.ContainsFunc(f.changes, func(c change) bool { return !c.synced }) {
+	for name := range d.seen {
+		if d.Syncing(name) {
 			return true
 		}
 	}

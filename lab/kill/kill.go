@@ -181,6 +181,9 @@ func (w *world) run(ctx context.Context) (bad bool, err error) {
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
+		if w.Break != "" { // an agent that stumbles over what is broken noticed it
+			return w.count([]history.Violation{{Rule: history.Lost, Text: err.Error()}})
+		}
 		return false, err
 	}
 	if ctx.Err() != nil {

@@ -113,7 +113,7 @@ func (a *agent) take(ctx context.Context, s step) error {
 		return a.do(ctx, s.orders[0])
 	case beginOrder:
 		_, err := a.begin(ctx, s.orders[0])
-		return err
+		return a.mayFail(s.orders[0], err)
 	case doTogether:
 		errs := make([]error, len(s.orders))
 		var all sync.WaitGroup
@@ -185,10 +185,7 @@ func (a *agent) do(ctx context.Context, o order) error {
 		if a.far.arrivals(o.id) > sent {
 			a.bad(Orphaned, "%s: sent, though Begin failed: %v", o.id, err)
 		}
-		if errors.Is(err, idem.ErrForgotten) && a.plan.prunes {
-			return nil
-		}
-		return fmt.Errorf("%s: Begin: %w", o.id, err)
+		return a.mayFail(o, err)
 	}
 	status, body, err := replyOf(in.Do(ctx))
 	if a.knows(o.id) && a.far.arrivals(o.id) > sent {
@@ -233,12 +230,13 @@ func (a *agent) knows(id string) bool {
 	return a.known[id]
 }
 
-// mayFail is an error of Do that has its reason in the plan, or in the disk.
+// mayFail is an error that has its reason in the plan, which is none, or in the
+// disk.
 func (a *agent) mayFail(o order, err error) error {
-	if errors.Is(err, idem.ErrForgotten) && a.plan.prunes {
+	if err == nil || errors.Is(err, idem.ErrForgotten) && a.plan.prunes {
 		return nil
 	}
-	return fmt.Errorf("%s: Do: %w", o.id, err)
+	return fmt.Errorf("%s: %w", o.id, err)
 }
 
 func replyOf(resp *http.Response, err error) (int, string, error) {

@@ -94,6 +94,12 @@ func (rec recording) end(how crash, lots *rand.Rand) (w world, at int, err error
 		}
 		at = lots.IntN(len(rec.log))
 	}
+	w, err = rec.at(at, how, lots)
+	return w, at, err
+}
+
+// at ends a recording at a certain moment.
+func (rec recording) at(at int, how crash, lots *rand.Rand) (w world, err error) {
 	err = rec.moments(func(i int, d *disk.Disk, events []event) error {
 		if i != at {
 			return nil
@@ -109,7 +115,7 @@ func (rec recording) end(how crash, lots *rand.Rand) (w world, at int, err error
 		}
 		return nil
 	})
-	return w, at, err
+	return w, err
 }
 
 // again is what the agent does when it comes back: it may recover, and asks for

@@ -73,6 +73,7 @@ type tired struct {
 }
 
 func (t tired) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+	t.a.w.align(r.Key, 0)
 	t.a.point("before begin")
 	obstacle, standing, err := t.Journal.Begin(ctx, r, g)
 	t.a.point("after begin")
@@ -84,6 +85,7 @@ func (t tired) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.O
 
 func (t tired) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
 	where := fmt.Sprintf("change %d of %s, kind %d to %s (%s)", c.Version, c.Key, c.Kind, c.State, c.Reason)
+	t.a.w.align(c.Key, -c.Version)
 	t.a.point("before " + where)
 	change := t.a.w.broken.change(c)
 	standing, ok, err := t.Journal.Change(ctx, change)
@@ -97,7 +99,19 @@ func (t tired) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, 
 	return standing, ok, err
 }
 
-// start opens the journal as a new process.
+func (t tired) Value(ctx context.Context, name string, update func([]byte) ([]byte, error)) ([]byte, error) {
+	if t.a.w.broken == Trusting && update != nil { // what is known of the clock is not kept
+		old, err := t.Journal.Value(ctx, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		return update(old)
+	}
+	t.a.point("before value")
+	return t.Journal.Value(ctx, name, update)
+}
+
+// start opens the journal as a new process, which may crash over that.
 func (w *world) start(name string, fuel int) (*agent, error) {
 	a := &agent{w: w, name: name, opener: w.store.open(), died: make(chan struct{}), fuel: fuel}
 	p := idem.Policy{
@@ -119,7 +133,7 @@ func (w *world) start(name string, fuel int) (*agent, error) {
 	client, err := idem.New(tired{a.opener, a}, idem.WithPolicy("charge", p), idem.WithTransport(w.broken.wire(wire{w.far, a})),
 		idem.WithClock(w.wall), idem.WithRetention(time.Hour*24*300, time.Hour*24*400))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return a, fmt.Errorf("%s: %w", name, err)
 	}
 	a.client = client
 	w.log("%s: start", name)

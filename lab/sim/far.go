@@ -75,6 +75,7 @@ func (t wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	f.count[key]++
 	n := f.count[key]
 	f.mu.Unlock()
+	w.align(key, n)
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace != nil && trace.GetConn != nil {
 		trace.GetConn(req.URL.Host)
@@ -107,6 +108,16 @@ func (t wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, nil
 	}
+}
+
+// align waits for a moment of this attempt's own in the next millisecond or the one
+// after it. Backoff is random, by a nanosecond here, and no seed says how: from here
+// on that is forgotten.
+func (w *world) align(key string, n int) {
+	const step = time.Millisecond
+	since := time.Since(w.began)
+	at := since.Truncate(step) + step + time.Duration(w.dice(int(step)/2, "moment", key, n))
+	time.Sleep(at - since)
 }
 
 // delay is mostly short, now and then nearly the longest. No two are the same.
