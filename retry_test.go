@@ -142,6 +142,37 @@ func TestRetryBudget(t *testing.T) {
 	require.Equal(t, 3, n, "ten successes pay for two retries")
 }
 
+// Whoever comes while an attempt is under way that everybody else has left gets the
+// attempts of a call of his own, not the end of theirs.
+func TestCallerWhoComesAfterAllHaveLeft(t *testing.T) {
+	t.Parallel()
+	reply := make(chan struct{})
+	f := newFarSide(t, func(n int, w http.ResponseWriter) {
+		if n == 1 {
+			<-reply
+			says(w, 503, `{}`)
+		} else {
+			says(w, 200, `{}`)
+		}
+	})
+	c := newClient(t, newPath(t), idem.WithPolicy("*", stripe()))
+	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, newInvoice(t, f.URL, 500))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(testCtx(t))
+	first := doing(ctx, in)
+	require.Eventually(t, func() bool { return len(f.arrivals()) == 1 }, time.Minute, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, (<-first).err, idem.ErrInDoubt)
+	late := watch(testCtx(t), 1)
+	second := doing(late, in)
+	late.waiting(t)
+	close(reply)
+	got := <-second
+	require.NoError(t, got.err)
+	require.Equal(t, 200, got.status)
+	require.Len(t, f.arrivals(), 2)
+}
+
 // A ctx that ends while nothing is being sent ends the wait for the next attempt;
 // what was sent stays in doubt and can be asked for again under the key.
 func TestContextEndsBetweenAttempts(t *testing.T) {

@@ -105,9 +105,14 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	cancel()
 	r.before, r.at, r.last = r.st, now, x
 	r.before.Attempts += max(0, len(r.writes)-1) // each write of a tool's function is one
-	more := r.began < r.retry.MaxAttempts && !r.stop && ctx.Err() == nil && x.full.Get("Stripe-Should-Retry") != "false"
+	more := r.began < r.retry.MaxAttempts && !r.stop && x.full.Get("Stripe-Should-Retry") != "false"
 	move := r.advance(more)
-	if move == moveAgain && !c.budget.take(act.host, x.reason == "timeout") {
+	switch {
+	case move != moveAgain:
+	case ctx.Err() != nil: // everybody has left, or the client closes: it is given back as open as it is
+		move = r.advance(false)
+		r.halted = move == moveStop
+	case !c.budget.take(act.host, x.reason == "timeout"):
 		move = r.advance(false)
 	}
 	r.tries = append(r.tries, r.tried(number, time.Since(started))...)

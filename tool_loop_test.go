@@ -81,17 +81,20 @@ func (children) Loop(l *link) error {
 		if err != nil {
 			return err
 		}
-		point()
-		_, err = c.Call(idem.WithScope(ctx, "loop"), tool, uuid.NewString(), args) // a new call id each time it plans
-		point()
-		return err
+		return patiently(func() error {
+			point()
+			_, err := c.Call(idem.WithScope(ctx, "loop"), tool, uuid.NewString(), args) // a new call id each time it plans
+			point()
+			return err
+		})
 	}
 	err = errors.Join(call("charge", "deposit"), call("welcome", "welcome"), call("charge", "rest"))
 	if err != nil {
 		return err
 	}
 	op := idem.WithOperation(ctx, idem.Operation{Name: "create_invoice", Scope: "loop", ID: fmt.Sprintf("task %d", args.Task)})
-	if err := s.create(op, "refunds", planned{args.Task, "refund", 100}); err != nil {
+	err = patiently(func() error { return s.create(op, "refunds", planned{args.Task, "refund", 100}) })
+	if err != nil {
 		return err
 	}
 	point()
@@ -100,6 +103,17 @@ func (children) Loop(l *link) error {
 	}
 	l.say("finished")
 	return nil
+}
+
+// patiently asks again while it is in doubt: the faults of one call may outnumber
+// its tries.
+func patiently(do func() error) error {
+	for range 20 {
+		if err := do(); !errors.Is(err, idem.ErrInDoubt) {
+			return err
+		}
+	}
+	return do()
 }
 
 // create makes something at the server, or says why not.
