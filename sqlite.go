@@ -4,9 +4,6 @@ package idem
 
 import (
 	"context"
-	"crypto/rand"
-	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -17,16 +14,6 @@ import (
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
-
-//go:embed schema.sql
-var schema1 string
-
-//go:embed schema_2.sql
-var schema2 string
-
-// schemas are the steps from no journal to this version's, each bringing it to the
-// version of its place.
-func schemas() []string { return []string{schema1, schema2} }
 
 const (
 	applicationID  = 0x6964656d // "idem"
@@ -279,59 +266,6 @@ func readBack(c *conn) error {
 		return fmt.Errorf("SQLite would not be durable here (journal_mode %s, synchronous %d; wal and 2 are needed): use a local file system", mode, sync)
 	}
 	return nil
-}
-
-// migrate makes the tables, or brings older ones to this version, in one
-// transaction that reads the version again under the lock.
-func (s *sqliteJournal) migrate() error {
-	c := s.q.conn
-	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return plain(err)
-	}
-	err := s.migrateLocked(c)
-	if err == nil {
-		if err = c.exec("COMMIT"); err == nil {
-			return s.tighten()
-		}
-	}
-	if !c.raw.AutoCommit() {
-		undo := c.exec("ROLLBACK")
-		err = errors.Join(err, undo)
-	}
-	return plain(err)
-}
-
-func (s *sqliteJournal) migrateLocked(c *conn) error {
-	version, err := c.integer("PRAGMA user_version", 0)
-	if err != nil {
-		return err
-	}
-	if version == 0 {
-		if err := s.locks.mayAdopt(); err != nil {
-			return err
-		}
-	}
-	for _, step := range schemas()[min(int(version), schemaVersion):] {
-		if _, err := c.raw.Exec(step, nil); err != nil {
-			return err
-		}
-	}
-	if version == 0 {
-		id := make([]byte, 16)
-		if _, err := rand.Read(id); err != nil {
-			return err
-		}
-		if err := c.exec(insertValue, valueID, []byte(hex.EncodeToString(id))); err != nil {
-			return err
-		}
-		if err := c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
-			return err
-		}
-	}
-	if version == schemaVersion {
-		return nil
-	}
-	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 }
 
 // tighten ties the lock file to the journal, and keeps both from other users.
