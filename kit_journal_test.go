@@ -46,7 +46,7 @@ func openRaw(path string) (*sql.DB, error) {
 
 // rawIntent is an intent as its rows say, read with code of the tests' own.
 type rawIntent struct {
-	id, identity       int64
+	id                 int64
 	key, previous      string
 	scope, op, name    string
 	repeat, begun      int64
