@@ -85,6 +85,9 @@ func consume(ctx context.Context, args []string, in io.Reader, out io.Writer) (e
 			return err
 		}
 		if err := take(ctx, tool, m, args[3], out); err != nil {
+			if ctx.Err() != nil {
+				return nil // told to stop before the queue confirmed the ack: at worst it is delivered again
+			}
 			return err
 		}
 	}
