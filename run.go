@@ -2,6 +2,7 @@ package idem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -42,9 +43,16 @@ type run struct {
 	err   error
 }
 
+// maxLooks bounds how often one call looks again at an intent that changed under
+// it. A sound journal never comes near it; one that loses what it acknowledged would
+// keep a call busy for ever.
+const maxLooks = 1000
+
+var errNoProgress = errors.New("the journal answers otherwise each time it is asked: it does not keep what it acknowledges")
+
 // drive carries an intent out, or joins whoever does, and returns its outcome.
 func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
-	joined := false
+	joined, looks := false, 0
 	first, _ := in.snapshot()
 	p := c.policyOf(first)
 	for {
@@ -91,6 +99,9 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 		reply, again, err := c.await(ctx, r, in, joined)
 		if !again {
 			return reply, err
+		}
+		if looks++; looks == maxLooks {
+			return nil, c.gaveUp(rec, errNoProgress)
 		}
 	}
 }
