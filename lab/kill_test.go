@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 // in one way is found to be so.
 func TestKillControls(t *testing.T) {
 	t.Parallel()
-	n, err := (lab{seed: 1}).killControls(context.Background(), quick)
+	n, err := newLab(1).killControls(context.Background(), quick)
 	require.NoError(t, err)
 	require.Zero(t, n.broken, "%v", n.found)
 	require.Positive(t, n.tried)

@@ -6,17 +6,21 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 )
+
+// row is one line of the table. Its columns are as wide as a nightly run needs, so
+// that each line can be printed as soon as its suite has ended.
+const row = "%-38s %8v %-8s %6v %9v\n"
 
 // runAll runs suites one after the other and prints a table. It tells whether all
 // of them were run and found nothing.
 func runAll(ctx context.Context, out io.Writer, suites []suite, s scale) bool {
 	good := len(suites) > 0
+	began := time.Now()
 	var problems []string
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "suite\ttried\tbroken\ttime\t")
+	tried, broken := 0, 0
+	fmt.Fprintf(out, row, "suite", "tried", "", "broken", "time")
 	for _, one := range suites {
 		began := time.Now()
 		n, err := one.run(ctx, s)
@@ -27,9 +31,16 @@ func runAll(ctx context.Context, out io.Writer, suites []suite, s scale) bool {
 			problems = append(problems, fmt.Sprintf("%s: %s", one.name, line))
 		}
 		good = good && err == nil && n.broken == 0
-		fmt.Fprintf(w, "%s\t%d %s\t%d\t%v\t%s\n", one.name, n.tried, n.unit, n.broken, time.Since(began).Round(time.Second/10), n.detail)
-		w.Flush()
+		tried, broken = tried+n.tried, broken+n.broken
+		fmt.Fprintf(out, row, one.name, n.tried, n.unit, n.broken, time.Since(began).Round(time.Second/10))
+		for _, line := range n.detail {
+			fmt.Fprintf(out, "    %s\n", line)
+		}
+		if ctx.Err() != nil {
+			break // the counts so far stand above
+		}
 	}
+	fmt.Fprintf(out, row, "all", tried, "", broken, time.Since(began).Round(time.Second/10))
 	for _, p := range problems {
 		fmt.Fprintln(out, p)
 	}

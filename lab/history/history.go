@@ -55,6 +55,7 @@ const (
 	Answered TellKind = "answered" // Do returned a reply
 	Sending  TellKind = "sending"  // a request is about to leave; Owner says whose the intent is
 	Stolen   TellKind = "stolen"   // an attempt to settle another's intent went through
+	Strayed  TellKind = "strayed"  // an attempt goes where nobody is; Note says where
 )
 
 // Tell is one thing that an agent was told. What it says as it goes is all that is
@@ -68,7 +69,8 @@ type Tell struct {
 	Sum    string         `json:",omitempty"` // hex sha256 of the reply's body
 	Owner  idem.Ownership `json:",omitempty"`
 	State  idem.State     `json:",omitempty"`
-	At     time.Time      `json:",omitzero"` // of Stolen
+	At     time.Time      `json:",omitzero"`  // of Stolen
+	Note   string         `json:",omitempty"` // of Strayed
 }
 
 // Run is all that is known of a run.

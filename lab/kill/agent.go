@@ -29,7 +29,7 @@ type work struct {
 	Agent       int
 	Journal     string
 	Server      string
-	Unreachable []string // where an attempt now and then goes instead
+	Unreachable []string // where an attempt now and then goes instead, in the order of strays
 	Seed        uint64
 	First       int // the first order
 	Orders      int // how many
@@ -276,6 +276,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.a.mu.Unlock()
 	if lost < len(t.a.Unreachable) {
 		if u, err := url.Parse(t.a.Unreachable[lost]); err == nil {
+			t.a.say(history.Tell{Kind: history.Strayed, Key: key, Note: strays()[lost]})
 			req = req.Clone(req.Context())
 			req.URL.Scheme, req.URL.Host = u.Scheme, u.Host
 		}

@@ -11,12 +11,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,7 +32,7 @@ type Tally struct {
 	Worlds  int // journals, each with a server of its own
 	Ended   int // processes that ended before their kill
 	Effects int
-	Faults  map[idemtest.FaultKind]int
+	Hits    Hits
 	Points  map[string]int // kills at each failpoint or system call; "random": at a random time
 	Broken  map[history.Rule]int
 	Bad     int      // worlds that broke a rule
@@ -41,19 +40,12 @@ type Tally struct {
 }
 
 func newTally() *Tally {
-	return &Tally{Faults: map[idemtest.FaultKind]int{}, Points: map[string]int{}, Broken: map[history.Rule]int{}}
+	return &Tally{Hits: Hits{}, Points: map[string]int{}, Broken: map[history.Rule]int{}}
 }
 
 // String is what it did, in a line.
 func (t *Tally) String() string {
-	least := 0
-	for i, n := range slices.Sorted(maps.Values(t.Faults)) {
-		if i == 0 {
-			least = n
-		}
-	}
-	return fmt.Sprintf("%d journals, %d effects, %d fault kinds (each %d times or more), %d kinds of place",
-		t.Worlds, t.Effects, len(t.Faults), least, len(t.Points))
+	return fmt.Sprintf("%d journals, %d effects, %v, %d kinds of place", t.Worlds, t.Effects, t.Hits, len(t.Points))
 }
 
 // Plan is how the rounds of a suite go.
@@ -65,6 +57,8 @@ type Plan struct {
 	Calls     bool   // kill at system calls instead, under strace
 	Kept      string // a folder for journals that broke a rule; empty: they are not kept
 	UntilBad  bool   // stop at the first broken rule
+
+	Only []idemtest.FaultKind // the server's faults; empty: all that break no promise of its own
 }
 
 const (
@@ -72,7 +66,6 @@ const (
 	orders      = 14 // that one process asks for
 	fewOrders   = 5  // where a process is slow to die
 	newOrders   = 5  // that no process before it asked for
-	abreast     = 2  // worlds at a time
 )
 
 // Run kills so many processes, in worlds from this seed on.
@@ -97,7 +90,7 @@ func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 		return next - 1, n
 	}
 	var wg sync.WaitGroup
-	for range abreast {
+	for range max(2, runtime.NumCPU()) {
 		wg.Go(func() {
 			for {
 				seed, rounds := take()
@@ -164,7 +157,7 @@ func (w *world) run(ctx context.Context) (bad bool, err error) {
 		return false, err
 	}
 	w.random = rand.New(rand.NewPCG(w.seed, 2))
-	w.keyless = w.seed%4 == 3 && w.Break == "" && !w.Deaf
+	w.keyless = w.seed%4 == 3 && w.Break == "" && !w.Deaf && len(w.Only) == 0
 	w.left, w.places = w.rounds, map[string]int{}
 	opts := []idemtest.ServerOption{idemtest.WithRandomFaults(w.seed, 0.5, w.faults()...)}
 	if w.keyless || w.Deaf {
@@ -194,18 +187,6 @@ func (w *world) run(ctx context.Context) (bad bool, err error) {
 		found = append(found, history.Violation{Rule: history.Lost, Text: err.Error()})
 	}
 	return w.count(found)
-}
-
-// faults are what this world's server has in store. An endless or a huge reply
-// takes long, so only some worlds have them.
-func (w *world) faults() []idemtest.FaultKind {
-	but := []idemtest.FaultKind{idemtest.KeyExpired} // the far side's broken promise
-	if w.keyless || w.Deaf {
-		// Two executions by the network's own doing, and a success that only the record
-		// of a key tells of.
-		but = append(but, idemtest.Duplicate, idemtest.InFlightOverlap, idemtest.Empty200)
-	}
-	return slices.DeleteFunc(idemtest.FaultKinds(), func(k idemtest.FaultKind) bool { return slices.Contains(but, k) })
 }
 
 // agents starts one process after the other until every kill is made.

@@ -27,9 +27,9 @@ func TestKills(t *testing.T) {
 		name string
 		plan kill.Plan
 	}{
-		{"one process", kill.Plan{Processes: 1, Rounds: 60}},
-		{"three processes", kill.Plan{Processes: 3, Rounds: 60}},
-		{"system calls", kill.Plan{Processes: 1, Rounds: 40, Calls: true}},
+		{"one process", kill.Plan{Processes: 1, Rounds: 20}},
+		{"three processes", kill.Plan{Processes: 3, Rounds: 20}},
+		{"system calls", kill.Plan{Processes: 1, Rounds: 20, Calls: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -124,7 +124,12 @@ func (w *world) count(found []history.Violation) (bad bool, err error) {
 	t.Effects += len(w.server.Effects())
 	for _, a := range w.server.Arrivals() {
 		if a.Fault != idemtest.NoFault {
-			t.Faults[a.Fault]++
+			t.Hits[a.Fault.String()]++
+		}
+	}
+	for _, told := range w.told {
+		if told.Kind == history.Strayed {
+			t.Hits[told.Note]++
 		}
 	}
 	if len(found) == 0 {

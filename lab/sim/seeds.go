@@ -25,6 +25,7 @@ type Tally struct {
 	Lived   time.Duration // simulated
 	Bad     []Result      // the first seeds that broke a rule
 	Broken  int           // how many did
+	Lowest  uint64        // the lowest of them; 0: none did
 }
 
 // String is what they did, in a line.
@@ -45,6 +46,9 @@ func (t *Tally) add(r Result) {
 		return
 	}
 	t.Broken++
+	if t.Lowest == 0 || r.Seed < t.Lowest {
+		t.Lowest = r.Seed
+	}
 	if len(t.Bad) < badKept {
 		t.Bad = append(t.Bad, r)
 	}
@@ -95,19 +99,25 @@ func Child() {
 	}}}, nil, nil)
 }
 
-// share is how many seeds a process simulates.
-const share = 500
+// How many seeds a process simulates: few where the first bad one ends it all.
+const (
+	share    = 500
+	untilBad = 20
+)
 
 // Run simulates them.
 func (p Plan) Run(ctx context.Context) (*Tally, error) {
 	t := &Tally{}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	next, end := p.From, p.From+uint64(p.Seeds)
+	next, end, each := p.From, p.From+uint64(p.Seeds), share
+	if p.UntilBad {
+		each = untilBad
+	}
 	take := func() Plan {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		part := Plan{From: next, Seeds: min(share, int(end-next)), Break: p.Break}
+		part := Plan{From: next, Seeds: min(each, int(end-next)), Break: p.Break}
 		if ctx.Err() != nil || (p.UntilBad && t.Broken > 0) {
 			part.Seeds = 0
 		}

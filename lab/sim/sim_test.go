@@ -27,7 +27,7 @@ func TestSeeds(t *testing.T) {
 		require.Empty(t, r.Found)
 		return
 	}
-	for n := range uint64(500) {
+	for n := range uint64(150) {
 		r := sim.Run(t, n+1, sim.Whole)
 		require.Empty(t, r.Found, "go test ./sim -seed %d\n%s", r.Seed, r.Trace)
 	}
@@ -36,7 +36,7 @@ func TestSeeds(t *testing.T) {
 // TestASeedReplays: the same seed goes the same way.
 func TestASeedReplays(t *testing.T) {
 	t.Parallel()
-	for n := range uint64(30) {
+	for n := range uint64(15) {
 		require.Equal(t, sim.Run(t, n+1, sim.Whole).Trace, sim.Run(t, n+1, sim.Whole).Trace, "seed %d", n+1)
 	}
 }
