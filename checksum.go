@@ -15,43 +15,80 @@ const numbersSummed = 1 << 32
 
 // rowSum is the checksum of a row.
 func rowSum(numbers []int64, texts ...[]byte) int64 {
-	var space [64]byte
-	b := space[:0]
-	for _, n := range numbers {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	var s summer
+	for _, text := range texts {
+		s.text(text)
 	}
-	sum := sumTexts(0, texts)
-	return numbersSummed | int64(crc32.Update(sum, castagnoli(), b))
+	return s.with(numbers...)
 }
 
 // sumFits tells whether a row is what was written.
 func sumFits(sum int64, numbers []int64, texts ...[]byte) bool {
 	if sum&numbersSummed == 0 {
-		return sum == int64(sumTexts(0, texts))
+		var s summer
+		for _, text := range texts {
+			s.text(text)
+		}
+		return sum == int64(s.sum)
 	}
 	return sum == rowSum(numbers, texts...)
 }
 
-func sumTexts(sum uint32, texts [][]byte) uint32 {
-	table := castagnoli()
-	for _, text := range texts {
-		sum = crc32.Update(sum, table, text)
-		sum = crc32.Update(sum, table, []byte{byte(len(text))})
-	}
-	return sum
+// summer makes the checksum of a row, part by part.
+type summer struct {
+	sum   uint32
+	space []byte // for what has to be bytes first
 }
 
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+func (s *summer) add(b []byte) {
+	s.sum = crc32.Update(s.sum, crc32.MakeTable(crc32.Castagnoli), b)
+}
 
-// intentTexts is what an intent's checksum covers besides its kind and owner.
-func intentTexts(r *Record) [][]byte {
-	var b []byte
-	b = append(b, r.Key...)
+// text adds a text and the last byte of its length.
+func (s *summer) text(b []byte) {
+	length := byte(len(b))
+	s.add(b)
+	s.space = append(s.space[:0], length)
+	s.add(s.space)
+}
+
+func (s *summer) string(text string) {
+	s.space = append(s.space[:0], text...)
+	s.text(s.space)
+}
+
+// intent adds what an intent's checksum covers besides its kind and owner.
+func (s *summer) intent(r *Record) {
+	b := append(make([]byte, 0, 256), r.Key...)
 	for _, part := range [...]string{r.Operation.Scope, r.Operation.ID, r.Previous} {
 		b = append(append(b, 0), part...)
 	}
 	for _, n := range [...]int64{int64(r.Operation.Repeat), r.Operation.Cost, r.Begun.UnixNano(), int64(r.Rules)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
-	return [][]byte{b, r.Fingerprint[:], r.Head, r.Payload}
+	s.space = b
+	s.text(b)
+	s.text(r.Fingerprint[:])
+	s.text(r.Head)
+	s.text(r.Payload)
+}
+
+// with is the checksum, the row's numbers included.
+func (s *summer) with(numbers ...int64) int64 {
+	b := s.space[:0]
+	for _, n := range numbers {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	s.add(b)
+	return numbersSummed | int64(s.sum)
+}
+
+// intentFits tells whether the beginning of an intent is what was written.
+func intentFits(sum int64, r *Record, kind, owner int64) bool {
+	var s summer
+	s.intent(r)
+	if sum&numbersSummed == 0 {
+		return sum == int64(s.sum)
+	}
+	return sum == s.with(kind, owner)
 }

@@ -26,16 +26,26 @@ type committer struct {
 
 	mu      sync.Mutex
 	queue   []*write
+	spare   []*write // answered ones, to be used again
 	leading bool
 	broken  error // an I/O error at COMMIT: nothing more is written until it is reopened
 }
 
-// write is one caller's part of a transaction.
-type write struct {
+// rows is what a caller brings to a transaction.
+type rows interface {
 	// apply runs inside the transaction. It may run more than once, each time as if
 	// it had not run before.
-	apply func(c *conn) error
+	apply(c *conn) error
+}
 
+// applyFunc is rows made of a function.
+type applyFunc func(c *conn) error
+
+func (f applyFunc) apply(c *conn) error { return f(c) }
+
+// write is one caller's part of a transaction.
+type write struct {
+	rows
 	err    error
 	signal chan bool // true: answered; false: lead
 }
@@ -44,23 +54,48 @@ type write struct {
 // makes larger batches and a later answer.
 const gathering = 4
 
-// commit runs apply in a transaction that is durable when commit returns nil. A
-// ctx that ends takes a write out of the queue; once it is being written, its end
-// is waited for.
+// commit runs apply in a transaction that is durable when commit returns nil.
 func (q *committer) commit(ctx context.Context, apply func(c *conn) error) error {
+	return q.put(ctx, applyFunc(apply))
+}
+
+// put writes rows in a transaction that is durable when put returns nil. A ctx that
+// ends takes them out of the queue; once they are being written, their end is
+// waited for.
+func (q *committer) put(ctx context.Context, r rows) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &write{apply: apply}
 	q.mu.Lock()
 	if q.broken != nil {
 		err := q.broken
 		q.mu.Unlock()
 		return err
 	}
+	w := q.take()
+	w.rows = r
+	err := q.answer(ctx, w)
+	q.mu.Lock()
+	w.rows, w.err = nil, nil
+	q.spare = append(q.spare, w) // nobody else knows of it any more
+	q.mu.Unlock()
+	return err
+}
+
+// take is a write to fill in. q.mu is held.
+func (q *committer) take() *write {
+	if last := len(q.spare) - 1; last >= 0 {
+		w := q.spare[last]
+		q.spare = q.spare[:last]
+		return w
+	}
+	return &write{signal: make(chan bool, 1)}
+}
+
+// answer queues a write, and leads where nobody does. q.mu is held, and released.
+func (q *committer) answer(ctx context.Context, w *write) error {
 	q.queue = append(q.queue, w)
 	if q.leading {
-		w.signal = make(chan bool, 1)
 		q.mu.Unlock()
 		select {
 		case answered := <-w.signal:
@@ -133,15 +168,13 @@ func (q *committer) lead(ctx context.Context, own *write) {
 	var next *write
 	if len(q.queue) > 0 {
 		next = q.queue[0]
-		if next.signal != nil {
-			next.signal <- false
-		}
+		next.signal <- false
 	} else {
 		q.leading = false
 	}
 	q.mu.Unlock()
 	for _, w := range batch {
-		if w != own && w.signal != nil {
+		if w != own {
 			w.signal <- true
 		}
 	}
@@ -192,7 +225,7 @@ const busyLimit = 10 * time.Second
 
 // transaction ends the transaction that was begun, with the rows of a batch.
 func (q *committer) transaction(batch []*write) (failed *write, err error) {
-	q.conn.changed, q.conn.last = false, rowMark{}
+	q.conn.changed, q.conn.last, q.conn.newest = false, rowMark{}, -1
 	for _, w := range batch {
 		if err := w.apply(q.conn); err != nil {
 			if undo := q.rollBack(); undo != nil {

@@ -21,6 +21,7 @@ type conn struct {
 	statements map[string]*statement
 	changed    bool    // something was written in this transaction
 	last       rowMark // the last row of an intent that was
+	newest     int64   // the largest id of an intent; -1: not read in this transaction
 }
 
 // statement is a prepared one, with what each use of it needs anew.
@@ -79,7 +80,30 @@ func (c *conn) query(query string, scan func(row []value) error, args ...value) 
 	for i, arg := range args {
 		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
 	}
-	rows, err := s.QueryContext(context.Background(), s.args)
+	defer clear(s.args)
+	return s.run(s.args, scan)
+}
+
+// add runs a statement that writes one row, with the values as they are bound. It
+// is false where the row has NULL in place of something needed, or a key that is
+// there already: how a statement says that something stands in its way. That is
+// half the price of RETURNING, for which SQLite makes a table of its own each time.
+func (c *conn) add(query string, row []driver.NamedValue) (bool, error) {
+	s, err := c.prepare(query)
+	if err != nil {
+		return false, err
+	}
+	err = s.run(row, nil)
+	var broken sqlite3.Error
+	if errors.As(err, &broken) && broken.Code == sqlite3.ErrConstraint {
+		return false, nil
+	}
+	c.changed = c.changed || err == nil
+	return err == nil, err
+}
+
+func (s *statement) run(args []driver.NamedValue, scan func(row []value) error) error {
+	rows, err := s.QueryContext(context.Background(), args)
 	if err != nil {
 		return err
 	}
@@ -100,7 +124,6 @@ func (c *conn) query(query string, scan func(row []value) error, args ...value) 
 		err = closed
 	}
 	clear(s.row)
-	clear(s.args)
 	if isEOF(err) {
 		return nil
 	}

@@ -88,8 +88,8 @@ func (h *hints) has(identity int64) bool {
 
 // replayable is the newest link of r's identity, where it was seen settled before
 // and still is what stands in r's way.
-func (s *sqliteJournal) replayable(r *Record) (standing *Record, err error) {
-	if r.Operation.ID == "" || r.Previous != "" || !s.settled.has(identityHash(r.Operation)) {
+func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record, err error) {
+	if r.Operation.ID == "" || r.Previous != "" || !s.settled.has(identity) {
 		return nil, nil
 	}
 	err = s.read(func(c *conn) error {

@@ -45,7 +45,7 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	if r.Forgotten.IsZero() && !sumFits(sum, []int64{kind, owner}, intentTexts(r)...) {
+	if r.Forgotten.IsZero() && !intentFits(sum, r, kind, owner) {
 		return nil, damaged("key "+r.Key, "its beginning does not fit its checksum")
 	}
 	shared, err := s.kindOf(c, kind)

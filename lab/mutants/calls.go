@@ -1,0 +1,82 @@
+//go:build linux && cgo
+
+package mutants
+
+// callMutants break what callers share, wait for and are told.
+func callMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "no coalescing", Breaks: "two callers in one process execute one intent twice",
+			Edits:   []Edit{{"r := c.runs[rec.Key]\n", "r := (*run)(nil)\n"}},
+			Killers: []string{"TestBeginJoinsWhatRunsHere"},
+		},
+		{
+			Name: "attempt ends with its caller", Breaks: "one caller's cancel cuts the attempt that others wait for",
+			Edits:   []Edit{{"context.WithCancel(context.WithoutCancel(ctx))", "context.WithCancel(ctx)"}},
+			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
+		},
+		{
+			Name: "leaving is nothing sent", Breaks: "a caller who leaves while an attempt is under way is told that nothing was sent",
+			Edits:   []Edit{{"if alone && !sending {", "if alone || !sending {"}},
+			Killers: []string{"TestTheLastCallersCtxEnds", "TestACallersCtxEndsItsWaitOnly"},
+		},
+		{
+			Name: "nobody waits, goes on", Breaks: "attempts go on when the last caller has left",
+			Edits:   []Edit{{"if r.waiters == 0 || c.closed {", "if c.closed {"}},
+			Killers: []string{"TestTheLastCallersCtxEnds", "TestContextEndsBetweenAttempts", "TestACtxThatEndsBeforeAnythingWasSent", "TestCallerWhoComesAfterAllHaveLeft"},
+		},
+		{
+			Name: "Close does not wait", Breaks: "Close closes the journal under an attempt",
+			Edits:   []Edit{{"c.work.Wait()\n\tc.releaseAll()", "c.releaseAll()"}},
+			Killers: []string{"TestCloseWaitsForTheAttemptUnderWay", "TestNothingIsLeftAfterClose"},
+		},
+		{
+			Name: "sends after Close", Breaks: "a client that is being closed makes another attempt",
+			Edits: []Edit{{"if r.waiters == 0 || c.closed {", "if r.waiters == 0 {"},
+				{"r.cancel() // no more waits", "_ = r.cancel // no more waits"}},
+			Killers: []string{"TestCloseEndsAWaitBetweenAttempts"},
+		},
+		{
+			Name: "Close releases nothing", Breaks: "what was begun and never sent stays another process's problem",
+			Edits:   []Edit{{"c.work.Wait()\n\tc.releaseAll()", "c.work.Wait()"}},
+			Killers: []string{"TestBeginWaitsForAnotherProcessRelease", "TestBeginStampsTheWindowAnewWhenNothingWasSent", "TestAnIdleBeginIsReleased", "TestClosedClient", "TestBeginSendsWhatADeadOwnerNeverSent"},
+		},
+		{
+			Name: "idle Begin kept", Breaks: "a Begin that sees no Do keeps others waiting as long as its process lives",
+			Edits:   []Edit{{"c.release(c.options.idleRelease)", "c.release(1000 * c.options.idleRelease)"}},
+			Killers: []string{"TestAnIdleBeginIsReleased"},
+		},
+		{
+			Name: "long reply cut", Breaks: "the beginning of a reply over the limit is handed out as the whole",
+			Edits:   []Edit{{"if rest > 0 {", "if rest < 0 {"}},
+			Killers: []string{"TestReplyOverTheLimit"},
+		},
+		{
+			Name: "closing a second time", Breaks: "a client that is closed takes calls",
+			Edits:   []Edit{{"c.closed = true\n", ""}},
+			Killers: []string{"TestClosedClient", "TestCloseEndsAWaitBetweenAttempts"},
+		},
+		{
+			Name: "scope not required", Breaks: "an empty scope passes where the client requires one",
+			Edits:   []Edit{{`if c.options.requireScope && op.Scope == "" {`, `if c.options.requireScope && op.Name == "" {`}},
+			Killers: []string{"TestScopeThatIsRequired"},
+		},
+		{
+			Name: "replay not counted", Breaks: "a duplicate that did not happen is not counted",
+			Edits:   []Edit{{"if !in.counted {\n", "if in.counted {\n"}},
+			Killers: []string{"TestStatsCountByReasonAndOperation"},
+		},
+		{
+			Name: "panic swallowed", Breaks: "a panic of the program's own code leaves its caller waiting or without word",
+			Edits:   []Edit{{"r.panicked, r.reply, r.again = v, nil, false", "r.reply, r.again = nil, false"}},
+			Killers: []string{"TestPanicOfTheProgramsOwnCode"},
+		},
+		{
+			Name: "race of the runs", Breaks: "a run leaves the table of runs without its lock",
+			Race: true,
+			Edits: []Edit{{"r.client.mu.Lock()\n\tdelete(r.client.runs, r.record.Key)\n\tr.client.mu.Unlock()",
+				"delete(r.client.runs, r.record.Key)"}},
+			Killers: []string{"TestBeginJoinsWhatRunsHere", "TestGroupCommit", "TestABeginThatReturnsLate"},
+		},
+	}
+}

@@ -1,0 +1,147 @@
+//go:build linux && cgo
+
+package mutants
+
+// journalMutants break what the journal does with rows and transactions.
+func journalMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "synchronous NORMAL", Breaks: "a commit is not on disk when it returns, and nobody reads the pragma back",
+			Edits: []Edit{
+				{"_synchronous=FULL", "_synchronous=NORMAL"},
+				{"|| sync != 2", "|| sync < 1"},
+			},
+			Killers: []string{"TestPragmas"},
+		},
+		{
+			Name: "journal after send", Breaks: "the intent is written while its request is on its way",
+			Edits: []Edit{{"obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))",
+				"var obstacle Obstacle\nvar standing *Record\nvar err error\n" +
+					"time.AfterFunc(20*time.Millisecond, func() { c.journal.Begin(context.Background(), r, guardsOf(p, r)) })"}},
+			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
+		},
+		{
+			Name: "answer before COMMIT", Breaks: "who leads a transaction is answered before it is committed",
+			Edits:   []Edit{{"q.lead(ctx, w)\n\treturn w.err", "go q.lead(ctx, w)\n\treturn nil"}},
+			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk", "TestAnyNumberOfCrashesMakeOneEffect"},
+		},
+		{
+			Name: "COMMIT error ignored", Breaks: "a commit that failed is taken for one that worked",
+			Edits:   []Edit{{"return nil, q.commitFailed(err)", "q.commitFailed(err)\nreturn nil, nil"}},
+			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
+		},
+		{
+			Name: "writes after a broken COMMIT", Breaks: "after an I/O error at COMMIT the journal goes on writing",
+			Edits:   []Edit{{"s.Code != sqlite3.ErrFull {", "s.Code != sqlite3.ErrFull && false {"}},
+			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
+		},
+		{
+			Name: "ErrMaybeRecorded swallowed", Breaks: "a Begin whose commit failed half-way says that nothing was recorded",
+			Edits:   []Edit{{"case errors.Is(err, ErrMaybeRecorded):", "case errors.Is(err, ErrMaybeRecorded) && r == nil:"}},
+			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
+		},
+		{
+			Name: "one bad write fails the batch", Breaks: "a write that fails takes down those that share its transaction",
+			Edits:   []Edit{{"return w, plain(err)", "return nil, plain(err)"}},
+			Killers: []string{"TestGroupCommit"},
+		},
+		{
+			Name: "counts lost with a transaction", Breaks: "what was counted is forgotten where its transaction is rolled back",
+			Edits:   []Edit{{"if !committed {", "if !committed && false {"}},
+			Killers: []string{"TestFullDisk", "TestStatsCountByReasonAndOperation"},
+		},
+		{
+			Name: "settled twice", Breaks: "an outcome is recorded over the first one",
+			Edits:   []Edit{{"if settled && change.Kind != Claimed {", "if settled && change.Kind != Claimed && change.Kind != Settled {"}},
+			Killers: []string{"TestSQLiteJournal", "TestASettledOutcomeNeverChanges"},
+		},
+		{
+			Name: "first outcome replaced", Breaks: "the short way of settling overwrites an outcome that is there",
+			Edits: []Edit{{"ON CONFLICT (id) DO NOTHING RETURNING id",
+				"ON CONFLICT (id) DO UPDATE SET body = excluded.body RETURNING id"}},
+			Killers: []string{"TestSQLiteJournal", "TestASettledOutcomeNeverChanges", "TestAStaleOwnersRefusalIsFenced"},
+		},
+		{
+			Name: "short way past a claim", Breaks: "the short way of settling does not look whether another opener claimed the intent",
+			Edits:   []Edit{{"NOT EXISTS (SELECT 1 FROM changes WHERE intent = ?1 / 4096)", "?1 > 0"}},
+			Killers: []string{"TestAStaleOwnersRefusalIsFenced", "TestAStaleOwnersSuccessIsRecorded", "TestSQLiteJournal"},
+		},
+		{
+			Name: "version not compared", Breaks: "a claim that was decided on an older version is taken",
+			Edits: []Edit{{"if version != top+1 {",
+				"if change.Kind == Claimed {\nversion = top + 1\n}\nif version != top+1 {"}},
+			Killers: []string{"TestSQLiteJournal", "TestNobodyWritesWhatALivingOwnerHas"},
+		},
+		{
+			Name: "late success fenced", Breaks: "a success that comes late is dropped though nothing is settled",
+			Edits: []Edit{{"if change.Kind != Settled || change.State != Succeeded || version > top {",
+				"if version > 0 {"}},
+			Killers: []string{"TestAStaleOwnersSuccessIsRecorded"},
+		},
+		{
+			Name: "living owner not asked", Breaks: "a change is taken although a living other process owns the intent",
+			Edits:   []Edit{{"if owner == OwnedAlive && (", "if owner == OwnedAlive && version < 0 && ("}},
+			Killers: []string{"TestNobodyWritesWhatALivingOwnerHas", "TestAStaleOwnersRefusalIsFenced", "TestSQLiteJournal"},
+		},
+		{
+			Name: "key given twice", Breaks: "two intents may own one key",
+			Edits: []Edit{{"WHERE NOT EXISTS (SELECT 1 FROM intents WHERE keyhash = ?2 AND key = ?3) RETURNING id",
+				"RETURNING id"}, {"SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16",
+				"SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16 WHERE 1"}},
+			Killers: []string{"TestAKeyIsNeverGivenTwice"},
+		},
+		{
+			Name: "Repeat ignored", Breaks: "an intended repeat is taken for the first",
+			Edits:   []Edit{{"case intOf(row[5]) != int64(op.Repeat):", "case intOf(row[5]) < 0:"}},
+			Killers: []string{"TestOneIntentOneKeyOnePayload", "TestAToolTakesScopeRepeatAndCostFromTheContext"},
+		},
+		{
+			Name: "open intent below the floor", Breaks: "the sweep raises the floor past an open intent that it did not park",
+			Edits:   []Edit{{"c.change(parkOpen, floor, upTo)", "c.change(parkOpen, floor, upTo-1)"}},
+			Killers: []string{"TestSQLiteJournal", "TestMemoryOfPendingIntents"},
+		},
+		{
+			Name: "parked ignored", Breaks: "recovery does not look at what is parked below the floor",
+			Edits:   []Edit{{"FROM parked WHERE id > ?1 * 4096 + 4095", "FROM parked WHERE id > ?1 * 4096 + 4095 AND 0"}},
+			Killers: []string{"TestSQLiteJournal", "TestBeginTriesAgainAfterAPassingRefusal"},
+		},
+		{
+			Name: "reopened and not parked", Breaks: "an intent that is opened again is not found by recovery",
+			Edits:   []Edit{{"if settled { // opened again", "if settled && version < 0 { // opened again"}},
+			Killers: []string{"TestSQLiteJournal", "TestBeginTriesAgainAfterAPassingRefusal", "TestBeginReopensWhatWasNeverSent"},
+		},
+		{
+			Name: "open intent shortened", Breaks: "pruning drops the payload of an intent that is open",
+			Edits:   []Edit{{"case x.settled == 0 || x.settled >= before:", "case x.settled >= before:"}},
+			Killers: []string{"TestSQLiteJournal"},
+		},
+		{
+			Name: "open intent dropped", Breaks: "pruning drops an intent that is open",
+			Edits:   []Edit{{"if x.settled != 0 && x.settled < before", "if x.settled < before"}},
+			Killers: []string{"TestSQLiteJournal"},
+		},
+		{
+			Name: "reopened intent shortened", Breaks: "pruning takes an intent that was opened again for settled",
+			Edits:   []Edit{{"if row[3] != nil && intOf(row[3]) > intOf(row[4]) {", "if row[3] != nil {"}},
+			Killers: []string{"TestSQLiteJournal"},
+		},
+		{
+			Name: "newest row dropped", Breaks: "pruning drops the newest intent, so that its number is given again",
+			Edits:   []Edit{{" && x.id != newest", " && newest > 0"}},
+			Killers: []string{"TestWitnessOfPrunedRow", "TestSQLiteJournal"},
+		},
+		{
+			Name: "identity dropped early", Breaks: "pruning an outcome forgets when it was settled, so that its ID would be executed again",
+			Edits:   []Edit{{"func(c *conn, after int64) (int, int64, error) { return s.dropOld(c, after, identities.UnixNano()) }", "func(c *conn, after int64) (int, int64, error) { return s.dropOld(c, after, outcomes.UnixNano()) }"}},
+			Killers: []string{"TestSQLiteJournal", "TestAliasesLastAsLongAsIdentities"},
+		},
+		{
+			Name: "migration without a transaction", Breaks: "a journal is brought to a new format step by step, each by itself durable",
+			Edits: []Edit{
+				{`c.exec("BEGIN IMMEDIATE")`, `c.exec("SELECT 1")`},
+				{`err = c.exec("COMMIT")`, `err = c.exec("SELECT 2")`},
+			},
+			Killers: []string{"TestMigrateFromVersion1", "TestOpenAfterPowerLossInFirstTransaction"},
+		},
+	}
+}

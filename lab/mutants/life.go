@@ -1,0 +1,115 @@
+//go:build linux && cgo
+
+package mutants
+
+// lifeMutants break what an attempt's evidence means for its intent.
+func lifeMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "refusal after a maybe", Breaks: "a refusal settles an intent whose earlier attempt may have had its effect",
+			Edits:   []Edit{{"clean := !st.Maybe || e.stored", "clean := !st.Maybe || e.stored || e.finding == foundRefused"}},
+			Killers: []string{"TestARefusalAfterALostReplyIsInDoubt"},
+		},
+		{
+			Name: "not sent after a maybe", Breaks: "a later attempt that was not sent settles an intent that may have had its effect",
+			Edits:   []Edit{{"case clean && st.FirstSent.IsZero():", "case clean && st.FirstSent.IsZero() || st.Maybe:"}},
+			Killers: []string{"TestNotSentAfterALostReplyIsInDoubt"},
+		},
+		{
+			Name: "stored refusal in doubt", Breaks: "a reply that speaks for every attempt of the key is not believed",
+			Edits:   []Edit{{"clean := !st.Maybe || e.stored", "clean := !st.Maybe"}},
+			Killers: []string{"TestAStoredRefusalAfterALostReplyIsAFailure"},
+		},
+		{
+			Name: "unknown forgotten", Breaks: "an attempt that may have had its effect is not remembered as one",
+			Edits:   []Edit{{"case foundInFlight, foundUnknown:\n\t\tst.Maybe = true", "case foundInFlight, foundUnknown:\n"}},
+			Killers: []string{"TestARefusalAfterALostReplyIsInDoubt", "TestAfter"},
+		},
+		{
+			Name: "unknown sent again", Breaks: "without a contract, what may have had its effect is sent again",
+			Edits:   []Edit{{"if more && keepsKeys && !e.stored {", "if more && !e.stored {"}},
+			Killers: []string{"TestRepliesThatAreNotWhole", "TestWithoutAContractThereIsAtMostOneEffect"},
+		},
+		{
+			Name: "stored 500 asked again", Breaks: "a reply that will always be the same is asked for again and again",
+			Edits:   []Edit{{"if more && keepsKeys && !e.stored {", "if more && keepsKeys {"}},
+			Killers: []string{"TestStored500"},
+		},
+		{
+			Name: "stored 500 settles", Breaks: "a stored 500 is taken for a refusal",
+			Edits: []Edit{{"case ReplyUsual:", "case ReplyUsual:\n\t\tif stored && resp.StatusCode >= 500 {\n" +
+				"\t\t\te.finding = foundRefused\n\t\t\treturn e\n\t\t}"}},
+			Killers: []string{"TestStored500"},
+		},
+		{
+			Name: "5xx refused", Breaks: "a server's error is taken for proof that nothing happened",
+			Edits:   []Edit{{"422, 426, 428, 431:", "422, 426, 428, 431, 500, 502, 503, 504:"}},
+			Killers: []string{"TestStatusesWithoutAContract"},
+		},
+		{
+			Name: "409 refused", Breaks: "a conflict, which may be with an earlier attempt of ours, is taken for a refusal",
+			Edits:   []Edit{{"405, 406, 410,", "405, 406, 409, 410,"}},
+			Killers: []string{"TestStatusesWithoutAContract"},
+		},
+		{
+			Name: "206 done", Breaks: "a partial reply is taken for the outcome",
+			Edits:   []Edit{{"case 200, 201, 202, 204:", "case 200, 201, 202, 204, 206, 207:"}},
+			Killers: []string{"TestStatusesWithoutAContract"},
+		},
+		{
+			Name: "portal's page done", Breaks: "a login page with status 200 is taken for the outcome",
+			Edits:   []Edit{{"wantsJSON(w.head.header) && isHTML(resp.Header) {", "wantsJSON(w.head.header) && !isHTML(resp.Header) && code == 0 {"}},
+			Killers: []string{"TestCaptivePortal"},
+		},
+		{
+			Name: "mismatch refused", Breaks: "a far side that has other bytes under our key is taken for a refusal",
+			Edits:   []Edit{{"e.finding, e.reason = foundMismatch,", "e.finding, e.reason = foundRefused,"}},
+			Killers: []string{"TestConflicts"},
+		},
+		{
+			Name: "in flight refused", Breaks: "an attempt of ours that is being executed is taken for refused",
+			Edits:   []Edit{{"return ReplyInFlight\n\tcase r.StatusCode == http.StatusTooManyRequests:", "return ReplyRefused\n\tcase r.StatusCode == http.StatusTooManyRequests:"}},
+			Killers: []string{"TestConflicts"},
+		},
+		{
+			Name: "cut reply done", Breaks: "a reply that ends in the middle is taken for the outcome",
+			Edits:   []Edit{{"r.Body, err = io.ReadAll(io.LimitReader(resp.Body, limit))", "r.Body, _ = io.ReadAll(io.LimitReader(resp.Body, limit))"}},
+			Killers: []string{"TestRepliesThatAreNotWhole"},
+		},
+		{
+			Name: "short reply done", Breaks: "a reply shorter than its Content-Length is taken for the outcome",
+			Edits:   []Edit{{"err = io.ErrUnexpectedEOF\n", "err = nil\n"}},
+			Killers: []string{"TestRepliesThatAreNotWhole"},
+		},
+		{
+			Name: "silent transport believed", Breaks: "a transport that tells nothing of its connections is taken for one that had none",
+			Edits:   []Edit{{"return w.asked.Load() && !w.had.Load()", "return !w.had.Load()"}},
+			Killers: []string{"TestTransportThatTellsNothing"},
+		},
+		{
+			Name: "connection had, not sent", Breaks: "an attempt that had a connection and lost it is taken for not sent",
+			Edits:   []Edit{{"return w.asked.Load() && !w.had.Load()", "return w.asked.Load()"}},
+			Killers: []string{"TestRepliesThatAreNotWhole", "TestFailedMeansThatNothingHappened"},
+		},
+		{
+			Name: "passing refusal final", Breaks: "a 401 is handed out for ever",
+			Edits:   []Edit{{"return failed(FailedForNow)\n\t\t}\n\tcase foundLater:", "return failed(FailedForGood)\n\t\t}\n\tcase foundLater:"}},
+			Killers: []string{"TestPassingAndLastingRefusals"},
+		},
+		{
+			Name: "one attempt too many", Breaks: "a call makes an attempt more than Retry.MaxAttempts",
+			Edits:   []Edit{{"r.began < r.retry.MaxAttempts", "r.began <= r.retry.MaxAttempts"}},
+			Killers: []string{"TestLastReplyIsKept", "TestNotSent"},
+		},
+		{
+			Name: "unrecorded outcome sent again", Breaks: "an outcome that could not be recorded is forgotten, so that the intent is sent again",
+			Edits:   []Edit{{"c.unsaved[rec.Key] = unsavedChange{rec, change}", "_ = unsavedChange{rec, change}"}},
+			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
+		},
+		{
+			Name: "unrecorded outcome untold", Breaks: "an outcome that could not be recorded is not handed out with the error",
+			Edits:   []Edit{{"r.reply = r.live(reply)\n\t\t}\n\t\treturn", "r.reply = nil\n\t\t}\n\t\treturn"}},
+			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
+		},
+	}
+}

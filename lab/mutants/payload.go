@@ -1,0 +1,74 @@
+//go:build linux && cgo
+
+package mutants
+
+// payloadMutants break when two payloads are the same.
+func payloadMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "body not fingerprinted", Breaks: "another body under a known ID gets the first outcome",
+			Edits:   []Edit{{"kind, canonical := p.canonical()", "kind, canonical := \"\", []byte(nil)"}},
+			Killers: []string{"TestOneIntentOneKeyOnePayload", "TestFingerprintOfJSON"},
+		},
+		{
+			Name: "path not fingerprinted", Breaks: "the same body to another path gets the first outcome",
+			Edits:   []Edit{{"strings.ToLower(p.host), p.path)", "strings.ToLower(p.host), \"\")"}},
+			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
+		},
+		{
+			Name: "host not fingerprinted", Breaks: "the same request to another host gets the first outcome",
+			Edits:   []Edit{{"p.method, strings.ToLower(p.host), p.path)", "p.method, \"\", p.path)"}},
+			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
+		},
+		{
+			Name: "method not fingerprinted", Breaks: "a DELETE gets the outcome of a PUT",
+			Edits:   []Edit{{"appendParts(space[:0], p.method,", "appendParts(space[:0], \"\","}},
+			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
+		},
+		{
+			Name: "query not fingerprinted", Breaks: "another query gets the first outcome",
+			Edits:   []Edit{{"b = appendPairs(b, pairs)\n", "_ = pairs\n"}},
+			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
+		},
+		{
+			Name: "parts not framed", Breaks: "two payloads whose parts run together are the same",
+			Edits:   []Edit{{"b = binary.AppendUvarint(b, uint64(len(part)))\n", ""}},
+			Killers: []string{"TestFingerprintPartsNeverRunTogether"},
+		},
+		{
+			Name: "large numbers rounded", Breaks: "9007199254740993 and 9007199254740992 are the same number",
+			Edits:   []Edit{{"jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)", "jsontext.CanonicalizeRawInts(true), jsontext.CanonicalizeRawFloats(true)"}},
+			Killers: []string{"TestFingerprintOfJSON"},
+		},
+		{
+			Name: "1.0 is not 1", Breaks: "one number written in two ways is a mismatch",
+			Edits:   []Edit{{"return exactNumbers(value), true", "return value, true"}},
+			Killers: []string{"TestFingerprintOfJSON"},
+		},
+		{
+			Name: "Ignore ignored", Breaks: "a field that a policy leaves out makes a mismatch",
+			Edits:   []Edit{{"return p.ignore\n", "return nil\n"}},
+			Killers: []string{"TestFingerprintIgnores"},
+		},
+		{
+			Name: "mismatch replayed", Breaks: "another payload under a known ID gets the first outcome",
+			Edits:   []Edit{{"case !same:\n", "case !same && running:\n"}},
+			Killers: []string{"TestBeginReplaysASuccess", "TestOneIntentOneKeyOnePayload"},
+		},
+		{
+			Name: "mismatch joins", Breaks: "another payload joins what is running under its ID",
+			Edits:   []Edit{{"case !same:\n", "case !same && !running:\n"}},
+			Killers: []string{"TestBeginJoinsWhatRunsHere"},
+		},
+		{
+			Name: "mismatch shows the value", Breaks: "an ErrMismatch tells a field's value",
+			Edits:   []Edit{{"return min(a[i][0], b[i][0]), true", "return min(a[i][1], b[i][1]), true"}},
+			Killers: []string{"TestMismatchNamesTheField"},
+		},
+		{
+			Name: "mended input in doubt", Breaks: "an agent cannot mend an input that was refused",
+			Edits:   []Edit{{"case st.State == Failed && !same:", "case st.State == Failed && !same && running:"}},
+			Killers: []string{"TestBeginReplaysARefusal"},
+		},
+	}
+}

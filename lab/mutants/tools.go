@@ -1,0 +1,64 @@
+//go:build linux && cgo
+
+package mutants
+
+// toolMutants break what tools may say and do.
+func toolMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "tool overrules the wire", Breaks: "a tool that says NotSent is believed although its write may have arrived",
+			Edits:   []Edit{{"errors.Is(err, ErrNotSent)) && maybe:", "errors.Is(err, ErrNotSent)) && maybe && stored:"}},
+			Killers: []string{"TestTheWireOverrulesWhatAToolSays"},
+		},
+		{
+			Name: "error is a failure", Breaks: "a tool's error of any kind is taken for proof that nothing happened",
+			Edits:   []Edit{{`return found(foundUnknown, "error", back.err)`, `return found(foundRefused, "error", back.err)`}},
+			Killers: []string{"TestAToolSaysWhatItKnows"},
+		},
+		{
+			Name: "overdue tool run again", Breaks: "a tool's function that outlived its time is started a second time beside itself",
+			Edits:   []Edit{{"if c.overdue[rec.Key] > 0 {", "if c.overdue[rec.Key] < 0 {"}},
+			Killers: []string{"TestAToolThatOutlivesItsTimeIsInDoubt"},
+		},
+		{
+			Name: "late success dropped", Breaks: "what a tool that outlived its time came back with is not recorded",
+			Edits:   []Edit{{"c.recordLate(rec, c.judgeTool(call, back))", "_ = c.recordLate"}},
+			Killers: []string{"TestAToolThatOutlivesItsTimeIsInDoubt", "TestWhatComesLateAndIsNoSuccessIsAnAuditRow"},
+		},
+		{
+			Name: "writes after its return", Breaks: "a tool's goroutine may write under its key after the function returned",
+			Edits:   []Edit{{"t.over = true\n", ""}},
+			Killers: []string{"TestNothingIsWrittenUnderAToolsKeyAfterItReturned"},
+		},
+		{
+			Name: "second write under one key", Breaks: "a tool's second, different write goes out under the key of the first",
+			Edits:   []Edit{{"return *in.written == print", "return *in.written == print || in.client != nil"}},
+			Killers: []string{"TestAToolsSecondWriteNeedsAName"},
+		},
+		{
+			Name: "child's doubt hidden", Breaks: "a tool may say that nothing was sent although its child may have been",
+			Edits:   []Edit{{"call.saw(childFinding(in, err)) //", "_ = childFinding // "}},
+			Killers: []string{"TestAToolIsNotUnsentWhereItsChildWas"},
+		},
+		{
+			Name: "child of nobody", Breaks: "a tool's named write is not scoped by the tool's key, so that two tools share it",
+			Edits:   []Edit{{"op.Scope = s.parent.Key()", "op.Scope = \"\""}},
+			Killers: []string{"TestNamedWritesInsideAToolAreChildren"},
+		},
+		{
+			Name: "ID minted each time", Breaks: "each retry of an SDK is an intent of its own",
+			Edits:   []Edit{{"slot.op.ID = uuid.NewString()", "_ = uuid.NewString"}},
+			Killers: []string{"TestAnSDKsOwnRetriesMeetOneIntent"},
+		},
+		{
+			Name: "unknown fields taken", Breaks: "an argument that no field takes is dropped in silence",
+			Edits:   []Edit{{"d.DisallowUnknownFields()\n", ""}},
+			Killers: []string{"TestCallsThatCannotBeMade", "TestAnInputThatNoLongerDecodesIsLeftAsItIs"},
+		},
+		{
+			Name: "changed input type run", Breaks: "a recovered tool acts on an input that lost a field",
+			Edits:   []Edit{{"if at, lost := lostValue(a, b, \"\"); lost {", "if at, lost := lostValue(a, b, \"\"); lost && at == \"none\" {"}},
+			Killers: []string{"TestAnInputThatNoLongerDecodesIsLeftAsItIs"},
+		},
+	}
+}

@@ -1,0 +1,84 @@
+//go:build linux && cgo
+
+package mutants
+
+// windowMutants break how long a key may be sent, and what time it is.
+func windowMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "no window", Breaks: "a key is sent however old it is",
+			Edits:   []Edit{{"return !now.After(st.safeUntil(retention, attempt))", "return true"}},
+			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow"},
+		},
+		{
+			Name: "window without the attempt", Breaks: "an attempt may begin inside the window and end outside",
+			Edits:   []Edit{{"windowMargin(retention) - attempt)", "windowMargin(retention))"}},
+			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow", "TestMaySend"},
+		},
+		{
+			Name: "window without a margin", Breaks: "nothing is kept free at the end of a retention",
+			Edits:   []Edit{{"st.Window.Add(retention - windowMargin(retention) - attempt)", "st.Window.Add(retention - attempt)"}},
+			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow", "TestMaySend"},
+		},
+		{
+			Name: "window stamped anew", Breaks: "every claim starts the window again, also after something may have been sent",
+			Edits:   []Edit{{"if !st.sent() {\n\t\tst.Window = now", "if !now.IsZero() {\n\t\tst.Window = now"}},
+			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow"},
+		},
+		{
+			Name: "window never stamped anew", Breaks: "an intent that was never sent is in doubt once its Begin is old",
+			Edits:   []Edit{{"if !st.sent() {\n\t\tst.Window = now", "if now.IsZero() {\n\t\tst.Window = now"}},
+			Killers: []string{"TestTheWindowStartsWhenNothingWasSentBefore"},
+		},
+		{
+			Name: "window not looked at again", Breaks: "a window that closes while a call waits between attempts is not noticed",
+			Edits:   []Edit{{"if !r.maySend(now) { // the window closed", "if now.IsZero() { // the window closed"}},
+			Killers: []string{"TestAWindowThatClosesWhileACallWaits"},
+		},
+		{
+			Name: "looser retention", Breaks: "a retention that was raised since is believed for keys that are older",
+			Edits:   []Edit{{"return min(r.Terms.Retention, c.policyOf(r).Contract.Retention)", "return max(r.Terms.Retention, c.policyOf(r).Contract.Retention)"}},
+			Killers: []string{"TestTheStricterRetentionCounts"},
+		},
+		{
+			Name: "old failure sent again", Breaks: "an intent that failed in passing long ago is sent under a key that the far side forgot",
+			Edits:   []Edit{{"return st.State == Failed && !st.claimed", "return st.State == Pending && !st.claimed"}},
+			Killers: []string{"TestARefusalInPassingThatIsOld"},
+		},
+		{
+			Name: "policy that never fits", Breaks: "a contract shorter than one attempt is accepted",
+			Edits:   []Edit{{"c.keepsKeys() && r.AttemptTimeout > c.Retention-windowMargin(c.Retention) {", "c.keepsKeys() && r.AttemptTimeout < 0 {"}},
+			Killers: []string{"TestAPolicyWhoseFirstAttemptDoesNotFitIsRefused"},
+		},
+		{
+			Name: "clock offset not saved", Breaks: "a clock that was set back lengthens windows after a restart",
+			Edits:   []Edit{{"if !c.clock.unsaved() {", "if !c.clock.unsaved() || c.clock != nil {"}},
+			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
+		},
+		{
+			Name: "clock offset not read", Breaks: "what earlier processes knew of the clock is not asked for",
+			Edits:   []Edit{{"c.clock.learn(old)", "_ = old"}},
+			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
+		},
+		{
+			Name: "clock goes back", Breaks: "journal time follows a wall clock that is set back",
+			Edits:   []Edit{{"k.offset += floor.Sub(now)\n\t\tnow = floor", "k.offset += 0"}},
+			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
+		},
+		{
+			Name: "rows of the future ignored", Breaks: "a clock behind the journal's newest row does not learn from it",
+			Edits:   []Edit{{"if at.After(k.high) {", "if at.After(k.high) && k.wall == nil {"}},
+			Killers: []string{"TestAClockThatIsBehindGoesOnFromTheLatestRow"},
+		},
+		{
+			Name: "attempt without an end", Breaks: "an attempt is not bounded by AttemptTimeout",
+			Edits:   []Edit{{"context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)", "context.WithValue(base, frameKey, r.in), 1000*r.retry.AttemptTimeout)"}},
+			Killers: []string{"TestEndlessReply"},
+		},
+		{
+			Name: "first-sent header per attempt", Breaks: "the header that repeats the first attempt's time tells each attempt's own",
+			Edits:   []Edit{{"at := r.Standing().Window.UTC()", "at := time.Now().UTC()"}},
+			Killers: []string{"TestFirstSentStaysTheSame"},
+		},
+	}
+}

@@ -1,0 +1,84 @@
+//go:build linux && cgo
+
+package mutants
+
+// wireMutants break what goes to the wire, and how often.
+func wireMutants() []Mutant {
+	return []Mutant{
+		{
+			Name: "new key each attempt", Breaks: "every attempt has a key of its own",
+			Edits: []Edit{{"body := &sendBody{}\n", "if fresh, err := (Contract{}).newKey(); err == nil && req.Header.Get(defaultKeyHeader) != \"\" {\n" +
+				"\t\treq.Header.Set(defaultKeyHeader, fresh)\n\t}\n\tbody := &sendBody{}\n"}},
+			Killers: []string{"TestOneIntentOneKeyOnePayload"},
+		},
+		{
+			Name: "new key each run", Breaks: "the attempts of each call have a key of their own",
+			Edits:   []Edit{{"value := r.Key\n", "value, _ := Contract{}.newKey()\n"}},
+			Killers: []string{"TestOneIntentOneKeyOnePayload"},
+		},
+		{
+			Name: "body can be rewound", Breaks: "net/http may send a request a second time by itself",
+			Edits: []Edit{{"req.Body, req.ContentLength = body, int64(len(w.body))",
+				"req.Body, req.ContentLength = body, int64(len(w.body))\n\treq.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.body)), nil }"}},
+			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
+		},
+		{
+			Name: "no body at all", Breaks: "a request without a payload has no body, so that net/http may send it a second time",
+			Edits: []Edit{{"req.Body, req.ContentLength = body, int64(len(w.body))",
+				"req.Body, req.ContentLength = body, int64(len(w.body))\n\tif len(w.body) == 0 {\n\t\treq.Body = http.NoBody\n\t}"}},
+			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
+		},
+		{
+			Name: "redirects followed", Breaks: "a redirect is followed, and its reply is taken for the outcome",
+			Edits:   []Edit{{"resp, err := base.RoundTrip(req)", "resp, err := (&http.Client{Transport: base}).Do(req)"}},
+			Killers: []string{"TestRedirectsAreNotFollowed"},
+		},
+		{
+			Name: "Authorize changes the payload", Breaks: "Policy.Authorize may change what is sent",
+			Edits: []Edit{{"req.Body, req.GetBody, req.ContentLength = body, nil, int64(len(w.body))",
+				"_ = body"}},
+			Killers: []string{"TestAuthorizeCannotTouchPayloadAndKey"},
+		},
+		{
+			Name: "Authorize changes the key", Breaks: "Policy.Authorize may change the key",
+			Edits:   []Edit{{"w.keepKey(req)", "_ = w.keepKey"}},
+			Killers: []string{"TestAuthorizeCannotTouchPayloadAndKey"},
+		},
+		{
+			Name: "key not quoted", Breaks: "a structured-field key goes out without quotes",
+			Edits:   []Edit{{"if r.Terms.Quoted {", "if r.Terms.Quoted && kind == \"\" {"}},
+			Killers: []string{"TestKeyPlaces"},
+		},
+		{
+			Name: "Retry-After ignored", Breaks: "a far side that asks to be left alone is asked again at once",
+			Edits:   []Edit{{"return true, retryAfter(x.full, c.clock.now())", "return true, 0"}},
+			Killers: []string{"TestRetryAfterIsCapped"},
+		},
+		{
+			Name: "Retry-After uncapped", Breaks: "a far side can put a call to sleep for a day",
+			Edits:   []Edit{{"min(asked, retryAfterFactor*r.MaxBackoff)", "asked"}},
+			Killers: []string{"TestBackoffObeysRetryAfter", "TestRetryAfterIsCapped"},
+		},
+		{
+			Name: "no jitter", Breaks: "all callers come back in the same moment",
+			Edits:   []Edit{{"wait := rand.N(min(ceiling, r.MaxBackoff) + 1)", "wait := min(ceiling, r.MaxBackoff) + 0*rand.N(ceiling+1)"}},
+			Killers: []string{"TestBackoffBounds"},
+		},
+		{
+			Name: "bottomless budget", Breaks: "a provider that is down is hammered by every intent's retries",
+			Edits:   []Edit{{"if left < cost {", "if left < 0 {"}},
+			Killers: []string{"TestRetryBudget"},
+		},
+		{
+			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside ours",
+			Edits: []Edit{{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
+				{"h.header[http.CanonicalHeaderKey(name)] = []string{value}", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)"}},
+			Killers: []string{"TestTransportReplacesTheKeyAndChangesNothingOfTheRequest"},
+		},
+		{
+			Name: "unsafe without an operation", Breaks: "a request that may change something is sent without an intent",
+			Edits:   []Edit{{"http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:", "http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodDelete:"}},
+			Killers: []string{"TestTransportSendsNothingUnsafeWithoutAnOperation"},
+		},
+	}
+}

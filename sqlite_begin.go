@@ -1,0 +1,258 @@
+//go:build cgo
+
+package idem
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// kindKey is what many intents share.
+type kindKey struct {
+	operation string
+	terms     Terms
+}
+
+const (
+	// Every link of the identity, newest first, then what the ID is an alias of, among
+	// others whose hash is the same by chance. Named indexes: there are no statistics
+	// that the planner could choose by.
+	selectNewest = `SELECT id, key, kind, scope, name, repeat FROM intents INDEXED BY intents_identity WHERE identity = ?1
+		UNION ALL SELECT a.intent, NULL, (SELECT kind FROM intents i WHERE i.id = a.intent), a.scope, a.name, a.repeat
+			FROM aliases a INDEXED BY aliases_identity WHERE a.identity = ?1`
+	// What stands in the way of a row makes its key NULL, which no row may have.
+	intentColumns = `INSERT INTO intents (id, identity, keyhash, key, kind, scope, name, repeat, cost, previous,
+		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?1,?2,?3,CASE WHEN `
+	intentValues = ` EXISTS (SELECT 1 FROM intents INDEXED BY intents_keyhash WHERE keyhash = ?3 AND key = ?4)
+		THEN NULL ELSE ?4 END,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)`
+	insertFirst = intentColumns + `EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity = ?2)
+		OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2) OR` + intentValues
+	insertIntent  = intentColumns + intentValues
+	selectKind    = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
+	insertKind    = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
+	selectKey     = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
+	selectKeyHash = `SELECT id FROM intents WHERE keyhash = ?`
+)
+
+// Begin implements Journal.
+func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error) {
+	identity := identityOf(r.Operation)
+	if standing, err := s.replayable(r, identity); err != nil || standing != nil {
+		return NewestLink, standing, err
+	}
+	if err := s.own(ctx); err != nil {
+		return NoObstacle, nil, err
+	}
+	b := &beginning{s: s, r: r, g: g, identity: identity, known: s.knownKind(kindKey{r.Operation.Name, r.Terms})}
+	b.fill(b.known)
+	err := s.q.put(ctx, b)
+	if err != nil || b.obstacle != NoObstacle {
+		if err == nil && b.obstacle == NewestLink && b.standing.Standing().State == Succeeded {
+			s.settled.add(identity)
+		}
+		return b.obstacle, b.standing, err
+	}
+	s.mu.Lock()
+	s.owned[r.Key] = holding{b.id, identity}
+	if b.known == 0 { // from now on, since it is committed
+		k := kindKey{r.Operation.Name, r.Terms}
+		s.kinds[k], s.names[b.kind] = b.kind, k
+	}
+	s.mu.Unlock()
+	return NoObstacle, nil, nil
+}
+
+// beginning is a Begin as its part of a transaction.
+type beginning struct {
+	s        *sqliteJournal
+	r        *Record
+	g        Guards
+	identity int64
+	known    int64 // its kind, as knownKind has it
+	row      [17]driver.NamedValue
+
+	obstacle Obstacle
+	standing *Record
+	id, kind int64
+}
+
+// fill makes the row, but for its id. What is known before the transaction is not
+// worked out inside it, where everybody waits.
+func (b *beginning) fill(kind int64) {
+	r, owner := b.r, b.s.me()
+	b.kind = kind
+	var sum summer
+	sum.intent(r)
+	var identity value
+	if r.Operation.ID != "" {
+		identity = b.identity
+	}
+	for i, v := range [...]value{nil, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
+		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
+		owner, r.Head, r.Payload, sum.with(kind, owner)} {
+		b.row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+}
+
+func (b *beginning) apply(c *conn) (err error) {
+	b.obstacle, b.standing, b.id = NoObstacle, nil, 0
+	// Most intents are the first of their identity, and nothing guards them.
+	if b.known != 0 && !b.g.on() && b.r.Previous == "" {
+		if ok, err := b.insert(c, insertFirst); ok || err != nil {
+			return err
+		}
+	}
+	var other int64
+	if b.obstacle, other, err = b.s.obstacle(c, b.r, b.g); err != nil {
+		return err
+	}
+	switch b.obstacle {
+	case OverLimit:
+		return nil
+	case NewestLink, Reemitted:
+		b.standing, err = b.s.load(c, other)
+		return err
+	}
+	if b.known == 0 {
+		kind, err := b.s.kindID(c, kindKey{b.r.Operation.Name, b.r.Terms})
+		if err != nil {
+			return err
+		}
+		b.fill(kind)
+	}
+	ok, err := b.insert(c, insertIntent)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return fmt.Errorf("the key %q is another intent's already: Contract.NewKey must make a new one each time", b.r.Key)
+	case b.g.on():
+		return c.change(insertGuarded, b.id, sameHash(b.r), budgetHash(b.r.Operation), b.r.Begun.UnixNano())
+	}
+	return nil
+}
+
+// insert writes the row under the next id, unless something is in its way.
+func (b *beginning) insert(c *conn, query string) (bool, error) {
+	if c.newest < 0 {
+		newest, err := c.integer(selectLast, 0)
+		if err != nil {
+			return false, err
+		}
+		c.newest = newest
+	}
+	id := c.newest + 1
+	b.row[0].Value = id
+	ok, err := c.add(query, b.row[:])
+	if !ok || err != nil {
+		return false, err
+	}
+	b.id, c.newest, c.last = id, id, rowMark{intent: id}
+	if id%sweepEvery == 0 {
+		err = b.s.sweep(c, id)
+	}
+	return true, err
+}
+
+// obstacle is what stands in the way of r, and the intent that does.
+func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64, error) {
+	if r.Operation.ID != "" {
+		newest, key, first, err := s.newest(c, r.Operation)
+		switch {
+		case err != nil:
+			return NoObstacle, 0, err
+		case newest != 0 && key != r.Previous:
+			over, err := s.overLimitAgain(c, newest, r, g)
+			if over || err != nil {
+				return OverLimit, 0, err
+			}
+			return NewestLink, newest, nil
+		case newest == 0 && first != 0 && r.Previous == "":
+			return Reemitted, first, nil
+		}
+	}
+	if !g.on() {
+		return NoObstacle, 0, nil
+	}
+	return s.guard(c, r, g)
+}
+
+// newest is the id and key of the newest link of an identity, and the intent that
+// the identity is an alias of; 0: there is none.
+func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, alias int64, err error) {
+	var strangers []int64
+	err = c.query(selectNewest, func(row []value) error {
+		n := intOf(row[0])
+		shared, err := s.kindOf(c, intOf(row[2]))
+		switch {
+		case err != nil:
+			return err
+		case shared.operation != op.Name || string(bytesOf(row[4])) != op.ID || string(bytesOf(row[3])) != op.Scope:
+			strangers = append(strangers, n)
+			return nil
+		case intOf(row[5]) != int64(op.Repeat):
+			return nil
+		}
+		switch {
+		case row[1] == nil:
+			alias = n
+		case n > id:
+			id, key = n, string(bytesOf(row[1]))
+		}
+		return nil
+	}, identityHash(op))
+	return id, key, alias, errors.Join(err, s.sound(c, strangers))
+}
+
+// sound checks intents that a hash leads to and that are not what was looked for.
+// Two identities or keys hardly ever have one hash: a row that the disk changed is
+// likelier, and it may be the very one.
+func (s *sqliteJournal) sound(c *conn, strangers []int64) error {
+	for _, id := range strangers {
+		if _, err := s.load(c, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knownKind is the id of what many intents share, where it is known; 0: it is not.
+func (s *sqliteJournal) knownKind(k kindKey) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kinds[k]
+}
+
+// kindID reads the id of what many intents share, or makes one. It is remembered
+// only once it is committed.
+func (s *sqliteJournal) kindID(c *conn, k kindKey) (int64, error) {
+	terms, err := json.Marshal(k.terms)
+	if err != nil {
+		return 0, err
+	}
+	if id, err := c.integer(selectKind, 0, k.operation, string(terms)); id != 0 || err != nil {
+		return id, err
+	}
+	if err := c.change(insertKind, k.operation, string(terms)); err != nil {
+		return 0, err
+	}
+	return c.integer(selectKind, 0, k.operation, string(terms))
+}
+
+// identityHash says where to look for an identity. The row says whether it is there.
+func identityHash(op Operation) int64 {
+	var space [256]byte
+	sum := sha256.Sum256(appendParts(space[:0], op.Scope, op.Name, op.ID))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+func keyHash(key string) int64 {
+	var space [64]byte
+	sum := sha256.Sum256(append(space[:0], key...))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}

@@ -1,0 +1,228 @@
+//go:build cgo
+
+package idem
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+)
+
+// generations is how many final outcomes one intent can have: it is opened again
+// only after one that proves that nothing happened.
+const generations = 4096
+
+const (
+	selectTop = `SELECT max(v) FROM (SELECT max(version) AS v FROM changes WHERE intent = ?1
+		UNION ALL SELECT max(version) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095)`
+	selectTopOwner = `SELECT owner FROM changes WHERE intent = ? AND version = ?`
+	selectBegunBy  = `SELECT owner FROM intents WHERE id = ?`
+	countOutcomes  = `SELECT count(*) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
+	insertChange   = `INSERT INTO changes (intent, version, kind, owner, standing, at, reason, note, tries, checksum)
+		VALUES (?,?,?,?,?,?,?,?,?,?)`
+	insertOutcome = `INSERT INTO outcomes (id, version, kind, state, standing, at, reason, note, tries, status, head, body, checksum)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`
+	// A change that is there already makes the version NULL, which no row may have.
+	settleFirst = `INSERT INTO outcomes (id, version, kind, state, standing, at, reason, note, tries, status, head, body, checksum)
+		VALUES (?1,CASE WHEN EXISTS (SELECT 1 FROM changes WHERE intent = ?1 / 4096) THEN NULL ELSE ?2 END,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)`
+	insertParked = `INSERT OR IGNORE INTO parked (id) VALUES (?)`
+)
+
+// Change implements Journal.
+func (s *sqliteJournal) Change(ctx context.Context, change *Change) (*Record, bool, error) {
+	if err := s.own(ctx); err != nil {
+		return nil, false, err
+	}
+	s.mu.Lock()
+	held := s.owned[change.Key]
+	s.mu.Unlock()
+	p := &changing{s: s, change: change}
+	if held.id != 0 && change.Version == 1 && change.Kind == Settled {
+		p.outcome = outcomeRow(held.id*generations, 1, change)
+	}
+	if err := s.q.put(ctx, p); err != nil || !p.ok {
+		return p.standing, false, err
+	}
+	s.mu.Lock()
+	if change.Kind == Claimed || change.Kind == Marked {
+		s.owned[change.Key] = holding{p.id, held.identity}
+	} else {
+		delete(s.owned, change.Key)
+	}
+	s.mu.Unlock()
+	if change.Kind == Settled && held.identity != 0 {
+		s.settled.add(held.identity)
+	}
+	return nil, true, nil
+}
+
+// changing is a Change as its part of a transaction.
+type changing struct {
+	s       *sqliteJournal
+	change  *Change
+	outcome *[13]driver.NamedValue // of an intent that this opener began and holds; nil: another change
+
+	id       int64
+	standing *Record
+	ok       bool
+}
+
+func (p *changing) apply(c *conn) (err error) {
+	p.standing, p.ok = nil, false
+	if p.id, err = p.s.find(c, p.change.Key); p.id == 0 || err != nil {
+		return err
+	}
+	// The way that almost every intent goes, in one statement: nobody touched it since
+	// it was begun here. What is in its way is found out by append.
+	if p.outcome != nil {
+		if p.ok, err = c.add(settleFirst, p.outcome[:]); err != nil {
+			return err
+		}
+		if p.ok {
+			c.last = rowMark{p.id, 1}
+			return nil
+		}
+	}
+	if p.ok, err = p.s.append(c, p.id, p.change); p.ok || err != nil {
+		return err
+	}
+	p.standing, err = p.s.load(c, p.id)
+	return err
+}
+
+func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
+	s.mu.Lock()
+	held := s.owned[key]
+	s.mu.Unlock()
+	if held.id != 0 {
+		return held.id, nil
+	}
+	id, err := c.integer(selectKey, 0, keyHash(key), key)
+	if id != 0 || err != nil {
+		return id, err
+	}
+	strangers, err := ids(c, selectKeyHash, keyHash(key))
+	return 0, errors.Join(err, s.sound(c, strangers))
+}
+
+// append adds a change if nothing stands in its way: a newer version, another
+// living owner, or a final outcome.
+func (s *sqliteJournal) append(c *conn, id int64, change *Change) (bool, error) {
+	top, err := c.integer(selectTop, 0, id)
+	if err != nil {
+		return false, err
+	}
+	version := int64(change.Version)
+	final := change.State == Succeeded || change.State == Failed
+	if version != top+1 {
+		// Only a proven success may come late, and only where nothing is settled.
+		if change.Kind != Settled || change.State != Succeeded || version > top {
+			return false, nil
+		}
+		version = top + 1
+	}
+	owner, settled, err := s.topOwner(c, id, top)
+	if err != nil {
+		return false, err
+	}
+	if settled && change.Kind != Claimed {
+		return false, nil
+	}
+	if owner == OwnedAlive && (change.Kind != Settled || change.State != Succeeded) {
+		return false, nil
+	}
+	generation, err := s.generation(c, id, top)
+	if err != nil {
+		return false, err
+	}
+	c.last = rowMark{id, version}
+	if final {
+		ok, err := c.add(insertOutcome, outcomeRow(id*generations+generation, version, change)[:])
+		if err == nil && !ok {
+			err = fmt.Errorf("the outcome of intent number %d cannot be added: one of its generation is there", id)
+		}
+		return ok, err
+	}
+	holder := int64(0)
+	if change.Kind == Claimed || change.Kind == Marked {
+		holder = s.me()
+	}
+	if settled { // opened again: recovery would not look for it among the settled
+		if err := c.change(insertParked, id*generations+generation); err != nil {
+			return false, err
+		}
+	}
+	st := encodeStanding(change.Standing, version)
+	tries := encodeTries(change.Tries)
+	kind, at := int64(change.Kind), change.At.UnixNano()
+	return true, c.change(insertChange, id, version, kind, holder, st, at, change.Reason, change.Note, tries,
+		rowSum([]int64{version, kind, holder, at}, st, []byte(change.Reason), []byte(change.Note), tries))
+}
+
+// topOwner is who owns the intent by its newest row, and whether that settled it.
+func (s *sqliteJournal) topOwner(c *conn, id, top int64) (Ownership, bool, error) {
+	var owner int64
+	var err error
+	if top == 0 {
+		owner, err = c.integer(selectBegunBy, 0, id)
+	} else {
+		owner, err = c.integer(selectTopOwner, -1, id, top)
+	}
+	if err != nil || owner < 0 {
+		return Unowned, owner < 0, err // no such change: the newest row is an outcome
+	}
+	who, err := s.ownership(c, owner)
+	return who, false, err
+}
+
+// generation counts the final outcomes there are.
+func (s *sqliteJournal) generation(c *conn, id, top int64) (int64, error) {
+	if top == 0 {
+		return 0, nil
+	}
+	return c.integer(countOutcomes, 0, id)
+}
+
+// outcomeRow is a final outcome as its row.
+func outcomeRow(id, version int64, change *Change) *[13]driver.NamedValue {
+	st := encodeStanding(change.Standing, version)
+	tries := encodeTries(change.Tries)
+	var status value
+	var head, body []byte
+	number := int64(0)
+	if r := change.Reply; r != nil {
+		number, head, body = int64(r.Status), encodeReplyHead(r), r.Body
+		status = number
+		if body == nil {
+			body = []byte{}
+		}
+	}
+	kind, state, at := int64(change.Kind), int64(change.State), change.At.UnixNano()
+	var sum summer
+	sum.text(st)
+	sum.string(change.Reason)
+	sum.string(change.Note)
+	sum.text(tries)
+	sum.text(head)
+	sum.text(body)
+	row := new([13]driver.NamedValue)
+	for i, v := range [...]value{id, version, kind, state, st, at, change.Reason, change.Note, tries, status, head, body,
+		sum.with(version, kind, state, at, number)} {
+		row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	return row
+}
+
+const insertNote = `INSERT INTO notes (intent, at, reason, text) VALUES (?, ?, ?, ?)`
+
+// Log implements Journal.
+func (s *sqliteJournal) Log(ctx context.Context, n Note) error {
+	return s.q.commit(ctx, func(c *conn) error {
+		id, err := s.find(c, n.Key)
+		if err != nil || id == 0 {
+			return err
+		}
+		return c.change(insertNote, id, n.At.UnixNano(), n.Reason, n.Text)
+	})
+}

@@ -1,0 +1,45 @@
+//go:build cgo
+
+package idem
+
+import "strconv"
+
+// The floor is the id below which recovery reads only what is parked: it looks at
+// the tail, however many settled intents there are.
+
+const (
+	sweepEvery = 1024
+	sweepLag   = 512 // the newest intents are mostly still under way
+	parkOpen   = `INSERT OR IGNORE INTO parked (id) SELECT i.id * 4096 FROM intents i WHERE i.id >= ? AND i.id < ?
+		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = i.id * 4096)`
+	unpark = `DELETE FROM parked WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.id = parked.id)`
+)
+
+// sweep raises the floor, below which recovery looks only at what is parked. It is
+// part of a Begin's transaction now and then, and reads a thousand ids.
+func (s *sqliteJournal) sweep(c *conn, newest int64) error {
+	floor, err := s.floor(c)
+	if err != nil {
+		return err
+	}
+	// After a long time without a sweep, catch up in steps.
+	upTo := min(newest-sweepLag, floor+8*sweepEvery)
+	if upTo <= floor {
+		return nil
+	}
+	if err := c.change(parkOpen, floor, upTo); err != nil {
+		return err
+	}
+	if err := c.change(unpark); err != nil {
+		return err
+	}
+	return c.change(insertValue, valueFloor, []byte(strconv.FormatInt(upTo, 10)))
+}
+
+func (s *sqliteJournal) floor(c *conn) (int64, error) {
+	text, err := c.blob(selectValue, valueFloor)
+	if err != nil || text == nil {
+		return 1, err
+	}
+	return strconv.ParseInt(string(text), 10, 64)
+}
