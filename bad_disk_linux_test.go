@@ -24,7 +24,10 @@ import (
 // known is handed out all the same, and nothing that was recorded is lost.
 
 // diskArgs is what the children of these tests work on.
-type diskArgs struct{ Folder, URL string }
+type diskArgs struct {
+	Folder, URL string
+	Child       string // that InNamespace starts
+}
 
 // InNamespace starts another child with a mount namespace of its own, where it can
 // have a disk of any size. Without root that takes a user namespace as well.
@@ -38,7 +41,7 @@ func (children) InNamespace(l *link) error {
 		return err
 	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childEnv+"=FullDisk", childArgs+"="+string(given))
+	cmd.Env = append(os.Environ(), childEnv+"="+args.Child, childArgs+"="+string(given))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
@@ -172,7 +175,7 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	require.NoError(t, s.Script(idemtest.Fault{}, idemtest.Fault{}, idemtest.Fault{Kind: idemtest.BigBody, Size: 600 << 10}))
-	child := startChild(t, "InNamespace", diskArgs{Folder: t.TempDir(), URL: s.URL()})
+	child := startChild(t, "InNamespace", diskArgs{Folder: t.TempDir(), URL: s.URL(), Child: "FullDisk"})
 	first := child.hear()
 	if strings.HasPrefix(first, "no namespace") {
 		child.wait()

@@ -77,6 +77,9 @@ func localFileSystem(folder string) error {
 	if !isLocalFileSystem(int64(fs.Type)) {
 		return fmt.Errorf("%s is on a file system of type %#x, which is not known to keep locks and fsync as SQLite's WAL needs them, such as a network one: use a local disk", folder, uint32(fs.Type))
 	}
+	if fs.Flags&syscall.MS_RDONLY != 0 { // statfs has the same bit for it as mount
+		return fmt.Errorf("%s is on a file system that is mounted read-only: mount it read-write, or name another folder", folder)
+	}
 	return nil
 }
 

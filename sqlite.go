@@ -44,7 +44,8 @@ type sqliteJournal struct {
 	taken  map[countKey]Counter // in the transaction under way
 	closed bool
 
-	settled hints // identities that this opener saw settled
+	settled hints   // identities that this opener saw settled
+	replays replays // some of their intents
 
 	stop chan struct{}
 	work sync.WaitGroup

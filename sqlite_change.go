@@ -218,6 +218,7 @@ const insertNote = `INSERT INTO notes (intent, at, reason, text) VALUES (?, ?, ?
 
 // Log implements Journal.
 func (s *sqliteJournal) Log(ctx context.Context, n Note) error {
+	defer s.replays.forget()
 	return s.q.commit(ctx, func(c *conn) error {
 		id, err := s.find(c, n.Key)
 		if err != nil || id == 0 {

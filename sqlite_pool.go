@@ -2,10 +2,7 @@
 
 package idem
 
-import (
-	"errors"
-	"sync/atomic"
-)
+import "errors"
 
 // pool is a few connections that read, opened when they are first needed. More
 // callers than connections wait for one.
@@ -74,34 +71,4 @@ func identityOf(op Operation) int64 {
 		return 0
 	}
 	return identityHash(op)
-}
-
-// hints remembers identities that were seen settled, so that asking for one again
-// goes to a connection that reads and not through the writer. It forgets, and may
-// be wrong about what another process did since: then nothing is lost but a look.
-type hints struct{ slots [1 << 14]atomic.Int64 }
-
-func (h *hints) add(identity int64) { h.slots[uint64(identity)%uint64(len(h.slots))].Store(identity) }
-func (h *hints) has(identity int64) bool {
-	return h.slots[uint64(identity)%uint64(len(h.slots))].Load() == identity
-}
-
-// replayable is the newest link of r's identity, where it was seen settled before
-// and still is what stands in r's way.
-func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record, err error) {
-	if r.Operation.ID == "" || r.Previous != "" || !s.settled.has(identity) {
-		return nil, nil
-	}
-	err = s.read(func(c *conn) error {
-		newest, _, _, err := s.newest(c, r.Operation)
-		if err != nil || newest == 0 {
-			return err
-		}
-		standing, err = s.load(c, newest)
-		return err
-	})
-	if err != nil || standing == nil || standing.Standing().State != Succeeded {
-		return nil, err
-	}
-	return standing, nil
 }

@@ -48,6 +48,7 @@ type shedding struct {
 // oldest on. The newest row stays, so that no id is ever given twice. The space is
 // used again; the file does not shrink.
 func (s *sqliteJournal) Prune(ctx context.Context, outcomes, identities time.Time) (int, error) {
+	defer s.replays.forget()
 	total := 0
 	for _, step := range []func(c *conn, after int64) (int, int64, error){
 		func(c *conn, after int64) (int, int64, error) { return s.shortenLate(c, after, outcomes.UnixNano()) },
