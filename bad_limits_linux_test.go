@@ -96,7 +96,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	refused := 0
 	line := child.hear()
 	for ; line != "opened"; line = child.hear() {
-		require.Contains(t, line, "open: idem: opening the journal ")
+		require.Contains(t, line, "open: idem: opening the journal")
 		require.Regexp(t, "too many open files|limit of open files", line)
 		refused++
 	}
@@ -104,7 +104,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	require.Contains(t, child.hear(), "first: 200")
 	line = child.hear()
 	require.Contains(t, line, "no descriptor: no reply; "+idem.ErrNotSent.Error(), "the socket had none; the intent is on disk, and it failed for now")
-	require.Contains(t, line, "too many open files")
+	require.Contains(t, line, "was never sent (no connection)")
 	require.Contains(t, child.hear(), "replay: 200")
 	require.Contains(t, child.hear(), "again: 200", "the same ID goes on")
 	child.wait()

@@ -267,7 +267,7 @@ func newClient(j Journal, o options) (*Client, error) {
 func (c *Client) readClock() error {
 	old, err := c.journal.Value(context.Background(), clockValue, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("idem: opening the journal: reading what it knows of the clock: %w", err)
 	}
 	c.clock.learn(old)
 	return nil

@@ -30,7 +30,7 @@ func unseal(j Journal, keys []cipher.AEAD) (Journal, []byte, error) {
 	ctx := context.Background()
 	wrapped, err := j.Value(ctx, sealingValue, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("idem: opening the journal: is it encrypted? %w", err)
 	}
 	switch {
 	case len(keys) == 0 && wrapped == nil:
