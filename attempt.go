@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,13 +20,13 @@ import (
 type wire struct {
 	asked atomic.Bool // a connection was asked for: the transport tells of what it does
 	had   atomic.Bool // a connection was had: from here on something may have been written
+	trace httptrace.ClientTrace
 }
 
-func (w *wire) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { w.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { w.had.Store(true) },
-	}
+func (w *wire) traced(ctx context.Context) context.Context {
+	w.trace.GetConn = func(string) { w.asked.Store(true) }
+	w.trace.GotConn = func(httptrace.GotConnInfo) { w.had.Store(true) }
+	return httptrace.WithClientTrace(ctx, &w.trace)
 }
 
 // unsent is positive proof that nothing was written: the transport tells of its
@@ -45,8 +46,7 @@ type exchange struct {
 // before it returns, redirects never followed. ctx bounds it.
 func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.RoundTripper) (x exchange) {
 	var seen wire
-	req := w.request()
-	req = req.WithContext(httptrace.WithClientTrace(ctx, seen.trace()))
+	req := w.request(seen.traced(ctx))
 	body := req.Body
 	if p.Authorize != nil {
 		if err := p.Authorize(req); err != nil {
@@ -135,7 +135,10 @@ func (r *Reply) truncated() bool { return r.Size > int64(len(r.Body)) }
 // judge is what one whole reply proves: the contract first, then the usual table.
 func judge(w *wireRequest, c Contract, resp *http.Response, reply *Reply) evidence {
 	stored := c.Replayed != "" && strings.EqualFold(resp.Header.Get(c.Replayed), "true")
-	e := evidence{stored: stored, reason: fmt.Sprintf("http %d", resp.StatusCode)}
+	e := evidence{stored: stored, reason: "http 200"}
+	if resp.StatusCode != http.StatusOK {
+		e.reason = "http " + strconv.Itoa(resp.StatusCode)
+	}
 	if reply.truncated() {
 		// Nothing but its status can be read.
 		e.finding = foundUnknown
@@ -167,7 +170,7 @@ func judge(w *wireRequest, c Contract, resp *http.Response, reply *Reply) eviden
 func usual(w *wireRequest, resp *http.Response) finding {
 	switch code := resp.StatusCode; code {
 	case 200, 201, 202, 204:
-		if wantsJSON(w.head.header) && isHTML(resp.Header) {
+		if w.asksJSON && isHTML(resp.Header) {
 			return foundUnknown // a portal or proxy answered in the server's place
 		}
 		return foundDone

@@ -10,22 +10,26 @@ import (
 	"time"
 )
 
-// enter keeps the journal open while the caller uses it. Every enter that returns
-// nil is followed by c.work.Done.
-func (c *Client) enter(what string) error {
+// enter keeps the journal open while the caller uses it; false: the client is
+// closed. Every enter that is true is followed by c.work.Done.
+func (c *Client) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return failure(ErrClosed, nil, "%s: the client is closed; nothing was sent", what)
+	if !c.closed {
+		c.work.Add(1)
 	}
-	c.work.Add(1)
-	return nil
+	return !c.closed
+}
+
+// isClosed is what whoever could not enter is told.
+func isClosed(what string) error {
+	return failure(ErrClosed, nil, "%s: the client is closed; nothing was sent", what)
 }
 
 // begin gives r a key and inserts it, or finds the intent that stands in its way.
 func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error) {
-	if err := c.enter(r.Operation.String()); err != nil {
-		return nil, err
+	if !c.enter() {
+		return nil, isClosed(r.Operation.String())
 	}
 	defer c.work.Done()
 	var err error

@@ -323,19 +323,12 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 	if err != nil {
 		return nil, err
 	}
-	in.live = &liveRequest{request: consumed(req), secrets: s}
+	in.live = &liveRequest{request: *req, secrets: s}
+	in.live.request.Body, in.live.request.GetBody = nil, nil // read, and not kept a second time
 	if in.record == r {
-		in.live.head = &h
+		in.live.head = h
 	}
 	return in, nil
-}
-
-// consumed is a request as replies show it: its body was read, and is not kept a
-// second time.
-func consumed(req *http.Request) *http.Request {
-	kept := *req
-	kept.Body, kept.GetBody = nil, nil
-	return &kept
 }
 
 // Do is Begin and Intent.Do under the request's context. A ReadOnly operation is

@@ -103,9 +103,9 @@ type Intent struct {
 
 // liveRequest is the caller's request as far as it is not journaled.
 type liveRequest struct {
-	request *http.Request // only for the replies' Request field
+	request http.Request // without its body; only for the replies' Request field
 	secrets secrets
-	head    *head // of the request, where it is the one that was journaled, once
+	head    head // of the request, where it is the one that was journaled, once; zero: it is not
 
 	transport http.RoundTripper // what attempts go through; nil: the client's
 }
@@ -218,7 +218,7 @@ func (in *Intent) Do(ctx context.Context) (*http.Response, error) {
 	}
 	var request *http.Request
 	if in.live != nil {
-		request = in.live.request
+		request = &in.live.request
 	}
 	return reply.response(request), err
 }

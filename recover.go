@@ -136,8 +136,8 @@ func (c *Client) recoverOne(ctx context.Context, in *Intent) (State, error) {
 // Lookup reads the intent that owns a key, whatever its state, with its whole
 // history. There being none is an error that Is ErrNoIntent.
 func (c *Client) Lookup(ctx context.Context, key string) (*Intent, error) {
-	if err := c.enter("lookup of " + key); err != nil {
-		return nil, err
+	if !c.enter() {
+		return nil, isClosed("lookup of " + key)
 	}
 	defer c.work.Done()
 	r, err := c.journal.Get(ctx, key)
@@ -180,8 +180,8 @@ func (c *Client) Intents(ctx context.Context, f Filter) iter.Seq2[*Intent, error
 }
 
 func (c *Client) page(ctx context.Context, f Filter, cursor string) ([]*Record, string, error) {
-	if err := c.enter("reading the journal"); err != nil {
-		return nil, "", err
+	if !c.enter() {
+		return nil, "", isClosed("reading the journal")
 	}
 	defer c.work.Done()
 	if err := ctx.Err(); err != nil {
@@ -200,8 +200,8 @@ func (c *Client) page(ctx context.Context, f Filter, cursor string) ([]*Record, 
 // adds the note. An intent that a living process is executing, or that is settled,
 // is not resolved, and the error says so.
 func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
-	if err := c.enter("resolving " + key); err != nil {
-		return err
+	if !c.enter() {
+		return isClosed("resolving " + key)
 	}
 	defer c.work.Done()
 	if r.State != Succeeded && r.State != Failed && r.State != InDoubt {
@@ -256,8 +256,8 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 // It returns how many intents it shortened or dropped. The journal prunes by
 // itself as well; the file does not shrink, its space is used again.
 func (c *Client) Prune(ctx context.Context) (int, error) {
-	if err := c.enter("pruning"); err != nil {
-		return 0, err
+	if !c.enter() {
+		return 0, isClosed("pruning")
 	}
 	defer c.work.Done()
 	now := c.clock.now()
@@ -283,8 +283,8 @@ type Stats struct {
 
 // Stats reads the counts.
 func (c *Client) Stats(ctx context.Context) (Stats, error) {
-	if err := c.enter("reading the counts"); err != nil {
-		return Stats{}, err
+	if !c.enter() {
+		return Stats{}, isClosed("reading the counts")
 	}
 	defer c.work.Done()
 	s, err := c.journal.Stats(ctx)

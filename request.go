@@ -2,12 +2,14 @@ package idem
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,13 +33,18 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 		return head{}, nil, secrets{}, err
 	}
 
-	h := head{method: req.Method, header: make(http.Header, len(req.Header))}
+	h := head{method: req.Method, header: make(http.Header, len(req.Header)+1)} // and the key's
 	if h.method == "" {
 		h.method = http.MethodGet
 	}
 	place := p.Contract.place()
 	keyHeader, keyQuery := keyIn(place, "header "), keyIn(place, "query ")
 	var s secrets
+	count := 0
+	for _, values := range req.Header {
+		count += len(values)
+	}
+	copies := make([]string, 0, count) // of all values, in one piece
 	for name, values := range req.Header {
 		switch {
 		case strings.EqualFold(name, keyHeader), volatileHeader(name):
@@ -50,7 +57,8 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 			h.removed = append(h.removed, "header "+name)
 			continue
 		}
-		h.header[name] = slices.Clone(values)
+		copies = append(copies, values...)
+		h.header[name] = copies[len(copies)-len(values) : len(copies) : len(copies)]
 	}
 	clean := *u
 	if u.User != nil {
@@ -130,12 +138,15 @@ func (h head) fingerprinted(body []byte, p Policy) payload {
 	}
 }
 
-// wireRequest is what every attempt of an intent sends: the journaled head and
-// bytes, the key in its place, and the credentials of the call at hand.
+// wireRequest is what an attempt of an intent sends: the journaled head and bytes,
+// the key in its place, and the credentials of the call at hand. It serves one
+// attempt: what it goes through may write into the headers.
 type wireRequest struct {
 	head       head
 	body       []byte
-	place, key string // as Terms.KeyPlace has it
+	place, key string   // as Terms.KeyPlace has it
+	keyHeader  []string // the key's header, where it is in one
+	asksJSON   bool
 }
 
 // newWireRequest is a journaled request as it is sent.
@@ -150,7 +161,7 @@ func newWireRequest(r *Record, s secrets) (*wireRequest, error) {
 // wire puts the key into its place, which may be in the body, and the credentials
 // of the call at hand back. h is the caller's no longer.
 func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
-	w = &wireRequest{head: h, body: r.Payload, place: r.Terms.KeyPlace, key: r.Key}
+	w = &wireRequest{head: h, body: r.Payload, place: r.Terms.KeyPlace, key: r.Key, asksJSON: wantsJSON(h.header)}
 	kind, name, _ := strings.Cut(r.Terms.KeyPlace, " ")
 	switch kind {
 	case "header":
@@ -158,7 +169,8 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 		if r.Terms.Quoted {
 			value = `"` + value + `"`
 		}
-		h.header[http.CanonicalHeaderKey(name)] = []string{value}
+		w.keyHeader = []string{value}
+		h.header[http.CanonicalHeaderKey(name)] = w.keyHeader
 	case "query":
 		h.url.RawQuery = setPair(h.url.RawQuery, name, r.Key)
 	case "field":
@@ -195,7 +207,7 @@ func (w *wireRequest) keepKey(req *http.Request) {
 		if req.Header == nil {
 			req.Header = http.Header{}
 		}
-		req.Header[name] = slices.Clone(w.head.header[name])
+		req.Header[name] = slices.Clone(w.keyHeader)
 	}
 	// A query that has it stays as it is: it may have been signed.
 	if name := keyIn(w.place, "query "); name != "" && req.URL.Query().Get(name) != w.key {
@@ -222,34 +234,38 @@ type sendBody struct{ bytes.Reader }
 
 func (*sendBody) Close() error { return nil }
 
-// request is a fresh request for one attempt.
-func (w *wireRequest) request() *http.Request {
-	u := *w.head.url
-	req := &http.Request{
-		Method: w.head.method, URL: &u, Host: w.head.host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.head.header.Clone(),
-	}
+// request is the request of the attempt that is bounded by ctx.
+func (w *wireRequest) request(ctx context.Context) *http.Request {
 	body := &sendBody{}
 	body.Reset(w.body)
-	req.Body, req.ContentLength = body, int64(len(w.body))
-	return req
+	req := http.Request{
+		Method: w.head.method, URL: w.head.url, Host: w.head.host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.head.header, Body: body, ContentLength: int64(len(w.body)),
+	}
+	return req.WithContext(ctx)
 }
+
+// replyBody is a recorded reply's body.
+type replyBody struct{ bytes.Reader }
+
+func (*replyBody) Close() error { return nil }
 
 // response makes an http.Response out of a recorded reply.
 func (r *Reply) response(req *http.Request) *http.Response {
+	body := &replyBody{}
+	body.Reset(r.Body)
 	resp := &http.Response{
 		StatusCode: r.Status, Proto: r.Proto, Header: r.Header.Clone(),
-		Body: io.NopCloser(bytes.NewReader(r.Body)), ContentLength: int64(len(r.Body)),
+		Body: body, ContentLength: int64(len(r.Body)),
 		Request: req,
 	}
 	if resp.Header == nil {
 		resp.Header = http.Header{}
 	}
+	resp.Status = strconv.Itoa(r.Status)
 	if text := http.StatusText(r.Status); text != "" {
-		resp.Status = fmt.Sprintf("%d %s", r.Status, text)
-	} else {
-		resp.Status = fmt.Sprint(r.Status)
+		resp.Status += " " + text
 	}
 	if major, minor, ok := http.ParseHTTPVersion(r.Proto); ok {
 		resp.ProtoMajor, resp.ProtoMinor = major, minor

@@ -34,11 +34,19 @@ type loop struct {
 	started bool
 }
 
-// run makes attempts until one says that it was the last, or ctx ends between two.
-func (l *loop) run(ctx context.Context) error {
-	if l.again, l.asked = l.attempt(ctx); !l.again {
+// tryUntil makes attempts until one says that it was the last, or ctx ends between
+// two.
+func tryUntil(ctx context.Context, r Retry, attempt func(ctx context.Context) (again bool, asked time.Duration)) error {
+	again, asked := attempt(ctx)
+	if !again {
 		return nil
 	}
+	l := &loop{attempt: attempt, retry: r, again: true, asked: asked}
+	return l.run(ctx)
+}
+
+// run makes the second and later attempts.
+func (l *loop) run(ctx context.Context) error {
 	client := &retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: l},
 		RetryMax:   l.retry.MaxAttempts,
@@ -81,19 +89,19 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p Policy) (*http.Re
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
 	r := &Record{Operation: op, Head: h.encode(), Payload: body, Terms: Terms{KeyPlace: "none"}}
-	w, err := newWireRequest(r, s)
-	if err != nil {
-		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
-	}
 	var resp *http.Response
 	retry := p.Retry.withDefaults()
 	tries := 0
-	l := &loop{retry: retry, attempt: func(ctx context.Context) (bool, time.Duration) {
+	waitErr := tryUntil(req.Context(), retry, func(ctx context.Context) (bool, time.Duration) {
 		tries++
 		if resp != nil {
 			resp.Body.Close()
 		}
-		out := w.request().WithContext(ctx)
+		w, wrong := newWireRequest(r, s)
+		if err = wrong; err != nil {
+			return false, 0
+		}
+		out := w.request(ctx)
 		if p.Authorize != nil {
 			if err = p.Authorize(out); err != nil {
 				return false, 0
@@ -105,8 +113,8 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p Policy) (*http.Re
 		}
 		passing := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500
 		return passing && tries < retry.MaxAttempts, retryAfter(resp.Header, time.Now())
-	}}
-	if waitErr := l.run(req.Context()); waitErr != nil && err == nil {
+	})
+	if waitErr != nil && err == nil {
 		err = withoutURL(waitErr)
 	}
 	if err != nil {

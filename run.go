@@ -16,6 +16,7 @@ type run struct {
 	policy Policy
 	retry  Retry
 	cancel context.CancelFunc // ends waits between attempts
+	base   context.Context    // what the attempts work on: it has no end
 	done   chan struct{}
 
 	// Guarded by client.mu.
@@ -114,7 +115,8 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) *
 	fresh = fresh && idle.version == rec.Standing().Version
 	r := &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
-	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.base = context.WithoutCancel(ctx)
+	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)
 	go func() {
@@ -150,8 +152,11 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 	}
 	r.st = r.record.Standing()
 	started := time.Now()
-	ctx = c.observeStart(ctx, r.in, 0)
-	defer func() { c.observeEnd(ctx, r, 0, started) }()
+	if c.options.observer != nil {
+		ctx = c.observeStart(ctx, r.in, 0)
+		r.base = context.WithoutCancel(ctx)
+		defer func() { c.observeEnd(ctx, r, 0, started) }()
+	}
 	if !fresh {
 		if r.err = c.checkTool(r.record); r.err != nil {
 			return
@@ -169,9 +174,14 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 	r.settle(ctx)
 }
 
+// retention is Client.retentionOf for this run.
+func (r *run) retention() time.Duration {
+	return min(r.record.Terms.Retention, r.policy.Contract.Retention)
+}
+
 func (r *run) maySend(now time.Time) bool {
 	return r.st.Takeovers <= maxTakeovers &&
-		r.st.maySend(r.client.retentionOf(r.record), r.retry.AttemptTimeout, now)
+		r.st.maySend(r.retention(), r.retry.AttemptTimeout, now)
 }
 
 // lookAgain reads the intent anew: this process did not just begin it. It tells
@@ -221,7 +231,7 @@ func (r *run) claim(now time.Time) (done bool) {
 	}
 	r.st = before.claimed(owner, r.record.Terms, now)
 	if !r.maySend(now) && r.policy.Reconcile == nil {
-		if c.retentionOf(r.record) > 0 {
+		if r.retention() > 0 {
 			c.count(r.record.Operation, reasonExpired)
 		} else {
 			c.count(r.record.Operation, reasonInDoubt)

@@ -21,10 +21,7 @@ func (r *run) attempts(ctx context.Context) {
 		r.fault = err
 		return
 	}
-	l := &loop{retry: r.retry, attempt: func(ctx context.Context) (bool, time.Duration) {
-		return r.attempt(ctx, act)
-	}}
-	if l.run(ctx) != nil {
+	if tryUntil(ctx, r.retry, func(ctx context.Context) (bool, time.Duration) { return r.attempt(ctx, act) }) != nil {
 		r.halted = true
 	}
 	if r.last.finding == foundDone {
@@ -55,16 +52,23 @@ func (r *run) action() (action, error) {
 		return action{}, err
 	}
 	return action{host: w.head.url.Host, do: func(ctx context.Context) exchange {
-		return r.client.send(ctx, w, r.policy, base)
+		this := w
+		if w = nil; this == nil { // the first attempt took its own
+			var err error
+			if this, err = newWireRequest(r.record, s); err != nil {
+				return exchange{evidence: evidence{finding: foundNotSent, reason: "not readable"}, err: err}
+			}
+		}
+		return r.client.send(ctx, this, r.policy, base)
 	}}, nil
 }
 
 // wireRequest is what the attempts send. The journal's text need not be read where
 // this process wrote it a moment ago.
 func (r *run) wireRequest(s secrets) (*wireRequest, error) {
-	if live := r.in.live; live != nil && live.head != nil {
-		h := *live.head
-		live.head = nil // it is changed now, so it serves once; runs of one intent never overlap
+	if live := r.in.live; live != nil && live.head.url != nil {
+		h := live.head
+		live.head = head{} // it is changed now, so it serves once; runs of one intent never overlap
 		return h.wire(r.record, s)
 	}
 	return newWireRequest(r.record, s)
@@ -99,7 +103,7 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	r.began++
 	started := time.Now()
 	number := r.st.Attempts + 1
-	base := c.observeStart(context.WithoutCancel(ctx), r.in, number)
+	base := c.observeStart(r.base, r.in, number)
 	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)
 	x := act.do(attemptCtx)
 	cancel()
@@ -115,7 +119,7 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	case !c.budget.take(act.host, x.reason == "timeout"):
 		move = r.advance(false)
 	}
-	r.tries = append(r.tries, r.tried(number, time.Since(started))...)
+	r.tried(number, time.Since(started))
 	c.observeEnd(base, r, number, started)
 	if move != moveAgain {
 		return false, 0
@@ -126,7 +130,7 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 // advance is the move after the last attempt, if more tells that another one may
 // follow it.
 func (r *run) advance(more bool) verdictMove {
-	st, move := r.before.after(r.last.evidence, r.at, r.client.retentionOf(r.record) > 0, more)
+	st, move := r.before.after(r.last.evidence, r.at, r.retention() > 0, more)
 	r.st = st
 	return move
 }
@@ -216,11 +220,13 @@ func (r *run) outcome(kind ChangeKind, note, reason string) {
 	c.logSettled(r.record, r.st, reason)
 	r.reply, r.err = outcomeOf(r.record)
 	r.reply = r.live(r.reply)
-	var own *because
-	if r.reply == nil && r.last.err != nil && errors.As(r.err, &own) {
-		whole := *own // the error itself, for those who wait now
-		whole.cause = r.last.err
-		r.err = &whole
+	if r.reply == nil && r.last.err != nil {
+		var own *because
+		if errors.As(r.err, &own) {
+			whole := *own // the error itself, for those who wait now
+			whole.cause = r.last.err
+			r.err = &whole
+		}
 	}
 }
 

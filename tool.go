@@ -207,14 +207,14 @@ func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, i
 	ctx = context.WithValue(ctx, frameKey, nil)
 	tries := 0
 	retry := e.policy.Retry.withDefaults()
-	l := &loop{retry: retry, attempt: func(ctx context.Context) (bool, time.Duration) {
+	ended := tryUntil(ctx, retry, func(ctx context.Context) (bool, time.Duration) {
 		tries++
 		attemptCtx, cancel := context.WithTimeout(ctx, retry.AttemptTimeout)
 		defer cancel()
 		out, err = e.invoke(attemptCtx, "", input)
 		return err != nil && !errors.Is(err, ErrRefused) && tries < retry.MaxAttempts && ctx.Err() == nil, 0
-	}}
-	if ended := l.run(ctx); ended != nil && err == nil {
+	})
+	if ended != nil && err == nil {
 		err = ended
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 )
@@ -140,7 +139,7 @@ func (c *Client) overdueTool(rec *Record, call *toolCall, done <-chan returned) 
 	c.mu.Unlock()
 	go func() {
 		back := <-done
-		if c.enter(describe(rec)) == nil {
+		if c.enter() {
 			c.recordLate(rec, c.judgeTool(call, back))
 			c.work.Done()
 		}
@@ -183,26 +182,24 @@ func (c *Client) recordLate(rec *Record, x exchange) {
 	}
 }
 
-// tried is an attempt as it is journaled. Where a tool's function made writes,
+// tried notes an attempt as it is journaled. Where a tool's function made writes,
 // they are the attempts, and what it says of them stands beside them.
-func (r *run) tried(number int, took time.Duration) []Try {
+func (r *run) tried(number int, took time.Duration) {
 	own := Try{Attempt: number, At: r.at, Took: took, Status: r.last.status, Reason: r.last.reason}
 	if r.last.err != nil {
 		own.Err = r.last.err.Error()
 	}
-	if len(r.writes) == 0 {
-		return []Try{own}
+	for i, try := range r.writes {
+		try.Attempt = number + i
+		r.tries = append(r.tries, try)
 	}
-	tries := slices.Clone(r.writes)
-	for i := range tries {
-		tries[i].Attempt = number + i
+	if len(r.writes) > 0 {
+		own.Attempt = 0
+	}
+	if len(r.writes) == 0 || r.last.err != nil {
+		r.tries = append(r.tries, own)
 	}
 	r.writes = nil
-	if r.last.err == nil {
-		return tries
-	}
-	own.Attempt = 0
-	return append(tries, own)
 }
 
 // judgeTool is what a function's return proves. What went over the wire overrules

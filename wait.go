@@ -64,8 +64,8 @@ func (c *Client) poll(ctx context.Context, in *Intent, rec *Record) error {
 		return failure(ErrClosed, nil, "%s: the client was closed while another process has it; this call sent nothing", describe(rec))
 	case <-timer.C:
 	}
-	if err := c.enter(rec.Operation.String()); err != nil {
-		return err
+	if !c.enter() {
+		return isClosed(rec.Operation.String())
 	}
 	defer c.work.Done()
 	now, err := c.journal.Get(ctx, rec.Key)
