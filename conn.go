@@ -93,13 +93,14 @@ func (c *conn) add(query string, row []driver.NamedValue) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = s.run(row, nil)
-	var broken sqlite3.Error
-	if errors.As(err, &broken) && broken.Code == sqlite3.ErrConstraint {
-		return false, nil
+	if err = s.run(row, nil); err == nil {
+		c.changed = true
+		return true, nil
 	}
-	c.changed = c.changed || err == nil
-	return err == nil, err
+	if broken, ok := err.(sqlite3.Error); ok && broken.Code == sqlite3.ErrConstraint {
+		err = nil
+	}
+	return false, err
 }
 
 func (s *statement) run(args []driver.NamedValue, scan func(row []value) error) error {

@@ -133,7 +133,9 @@ func decodeTries(text []byte) ([]Try, error) {
 // and the headers.
 func encodeReplyHead(r *Reply) []byte {
 	b := make([]byte, 0, 256)
-	b = append(b, r.Proto...)
+	if !strings.ContainsAny(r.Proto, " \n") { // a transport that is no net/http may say anything
+		b = append(b, r.Proto...)
+	}
 	if r.truncated() {
 		b = append(b, ' ')
 		b = strconv.AppendInt(b, r.Size, 10)

@@ -199,7 +199,7 @@ func outcomeRow(id, version int64, change *Change) *[13]driver.NamedValue {
 		}
 	}
 	kind, state, at := int64(change.Kind), int64(change.State), change.At.UnixNano()
-	var sum summer
+	sum := summer{space: make([]byte, 0, 64)}
 	sum.text(st)
 	sum.string(change.Reason)
 	sum.string(change.Note)

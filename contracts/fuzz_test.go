@@ -2,6 +2,7 @@ package contracts_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -61,7 +62,7 @@ func FuzzVerdicts(f *testing.F) {
 		what := "%s: %v of a %d"
 		if status < 300 {
 			// Only an answer that lists what went wrong may say so under a 200.
-			listed := graphQL(c) && status == 200 && (bytes.Contains(body, []byte("rrors")) || bytes.Contains(body, []byte(`\u`)))
+			listed := graphQL(c) && status == 200 && json.Valid(body)
 			require.True(t, !nothing || listed, what, c.Name, v, status)
 		}
 		if status >= 300 && status < 400 {

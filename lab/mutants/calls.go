@@ -12,7 +12,7 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "attempt ends with its caller", Breaks: "one caller's cancel cuts the attempt that others wait for",
-			Edits:   []Edit{{"context.WithCancel(context.WithoutCancel(ctx))", "context.WithCancel(ctx)"}},
+			Edits:   []Edit{{"r.base = context.WithoutCancel(ctx)\n\tctx, r.cancel", "r.base = ctx\n\tctx, r.cancel"}},
 			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
 		},
 		{

@@ -30,7 +30,7 @@ func fileMutants() []Mutant {
 		},
 		{
 			Name: "journal replaced unnoticed", Breaks: "a journal in whose place another one is goes on being written to",
-			Edits:   []Edit{{"if err == nil && os.SameFile(info, s.file) {", "if err == nil {"}},
+			Edits:   []Edit{{"if err == nil && os.SameFile(info, s.file) {", "if err == nil && info != nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
@@ -87,12 +87,12 @@ func fileMutants() []Mutant {
 		{
 			Name: "witness of an intent only", Breaks: "the note of the last row forgets which change of the intent it was",
 			Edits:   []Edit{{"return top >= m.version, err", "return top >= 0, err"}},
-			Killers: []string{"TestJournalThatLostRowsIsRefused"},
+			Killers: []string{"TestJournalThatLostAnOutcomeIsRefused"},
 		},
 		{
 			Name: "nonce reused", Breaks: "every value is sealed with the same nonce",
 			Edits:   []Edit{{"if _, err := rand.Read(nonce); err != nil {", "if _, err := rand.Read(nonce[:0]); err != nil {"}},
-			Killers: []string{"TestEncryptionHidesEverything", "TestEncryptionKeys"},
+			Killers: []string{"TestEveryNonceIsNew"},
 		},
 		{
 			Name: "sealed values not bound", Breaks: "a sealed value opens in another intent's row",
@@ -102,7 +102,7 @@ func fileMutants() []Mutant {
 		{
 			Name: "sealed columns not bound", Breaks: "a sealed value opens in another column of its row",
 			Edits:   []Edit{{"return appendParts(nil, key, column) }", "return appendParts(nil, key) }"}},
-			Killers: []string{"TestEncryptionBindsValuesToTheirPlace"},
+			Killers: []string{"TestEncryptionBindsValuesToTheirColumn"},
 		},
 		{
 			Name: "fingerprint not keyed", Breaks: "with encryption, a guess of the payload can be checked against the fingerprint",
@@ -111,7 +111,7 @@ func fileMutants() []Mutant {
 		},
 		{
 			Name: "header with a credential kept", Breaks: "a header whose name only contains a word such as token is journaled",
-			Edits:   []Edit{{"if strings.Contains(lower, word) {", "if lower == word {"}},
+			Edits:   []Edit{{"if containsText(lower, word) {", "if string(lower) == word {"}},
 			Killers: []string{"TestCredentialsStayOffTheDisk"},
 		},
 		{

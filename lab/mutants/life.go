@@ -58,7 +58,7 @@ func lifeMutants() []Mutant {
 		},
 		{
 			Name: "portal's page done", Breaks: "a login page with status 200 is taken for the outcome",
-			Edits:   []Edit{{"wantsJSON(w.head.header) && isHTML(resp.Header) {", "wantsJSON(w.head.header) && !isHTML(resp.Header) && code == 0 {"}},
+			Edits:   []Edit{{"w.asksJSON && isHTML(resp.Header) {", "w.asksJSON && isHTML(resp.Header) && code == 0 {"}},
 			Killers: []string{"TestCaptivePortal"},
 		},
 		{

@@ -8,7 +8,7 @@ func ownerMutants() []Mutant {
 		{
 			Name: "take-over without writing", Breaks: "an intent is sent before its claim is on disk",
 			Edits:   []Edit{{`return r.write(Claimed, r.st, reason, "", nil)`, "return false"}},
-			Killers: []string{"TestAStaleOwnerSendsNothingMore", "TestBeginTakesOverInsideTheWindow", "TestGuardsHoldAcrossProcesses"},
+			Killers: []string{"TestATakeOverIsOnDiskBeforeItSends"},
 		},
 		{
 			Name: "lost claim ignored", Breaks: "who lost a claim against another process sends all the same",

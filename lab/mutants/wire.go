@@ -7,8 +7,8 @@ func wireMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "new key each attempt", Breaks: "every attempt has a key of its own",
-			Edits: []Edit{{"body := &sendBody{}\n", "if fresh, err := (Contract{}).newKey(); err == nil && req.Header.Get(defaultKeyHeader) != \"\" {\n" +
-				"\t\treq.Header.Set(defaultKeyHeader, fresh)\n\t}\n\tbody := &sendBody{}\n"}},
+			Edits: []Edit{{"body := &sendBody{}\n", "if fresh, err := (Contract{}).newKey(); err == nil && w.head.header.Get(defaultKeyHeader) != \"\" {\n" +
+				"\t\tw.head.header.Set(defaultKeyHeader, fresh)\n\t}\n\tbody := &sendBody{}\n"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
@@ -18,14 +18,14 @@ func wireMutants() []Mutant {
 		},
 		{
 			Name: "body can be rewound", Breaks: "net/http may send a request a second time by itself",
-			Edits: []Edit{{"req.Body, req.ContentLength = body, int64(len(w.body))",
-				"req.Body, req.ContentLength = body, int64(len(w.body))\n\treq.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.body)), nil }"}},
+			Edits: []Edit{{"Body: body, ContentLength: int64(len(w.body)),",
+				"Body: body, ContentLength: int64(len(w.body)),\n\t\tGetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.body)), nil },"}},
 			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
 		},
 		{
 			Name: "no body at all", Breaks: "a request without a payload has no body, so that net/http may send it a second time",
-			Edits: []Edit{{"req.Body, req.ContentLength = body, int64(len(w.body))",
-				"req.Body, req.ContentLength = body, int64(len(w.body))\n\tif len(w.body) == 0 {\n\t\treq.Body = http.NoBody\n\t}"}},
+			Edits: []Edit{{"\treturn req.WithContext(ctx)\n",
+				"\tif len(w.body) == 0 {\n\t\treq.Body = http.NoBody\n\t}\n\treturn req.WithContext(ctx)\n"}},
 			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
 		},
 		{
@@ -72,7 +72,7 @@ func wireMutants() []Mutant {
 		{
 			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside ours",
 			Edits: []Edit{{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
-				{"h.header[http.CanonicalHeaderKey(name)] = []string{value}", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)"}},
+				{"h.header[http.CanonicalHeaderKey(name)] = w.keyHeader", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)"}},
 			Killers: []string{"TestTransportReplacesTheKeyAndChangesNothingOfTheRequest"},
 		},
 		{
