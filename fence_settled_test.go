@@ -1,0 +1,42 @@
+package idem_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/idem-go/idem"
+	"github.com/stretchr/testify/require"
+)
+
+// A settled outcome never changes: a person settled what nobody had claimed, and the
+// first owner, who looked dead, comes with a proven success. It is no outcome any
+// more, and an audit row says so.
+func TestAnOutcomeOfAnothersIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRobbed(t, stripe())
+	require.NoError(t, r.client.Resolve(context.Background(), r.key, idem.Resolution{State: idem.Failed, Note: "Ada looked"}))
+	r.first.reply(http.StatusOK, `{"late":true}`)
+	require.Contains(t, r.owner.hear(), "did not happen")
+	states, notes := r.told("alarm")
+	require.Equal(t, []idem.State{idem.Failed}, states)
+	require.Len(t, notes, 1)
+	require.Contains(t, notes[0], "proved success")
+	r.close()
+}
+
+// Who takes an intent over has written that down before the first byte leaves: every
+// other process sees who has it, and a second one does not take it over as well.
+func TestATakeOverIsOnDiskBeforeItSends(t *testing.T) {
+	t.Parallel()
+	r := newRobbed(t, stripe())
+	r.owner.kill()
+	taken := doing(context.Background(), r.begin())
+	second := r.next()
+	const claimed = 1 // the kind of a claim's row
+	require.Equal(t, []int64{claimed}, newWitness(t, r.path).read(r.key).Kinds)
+	second.reply(http.StatusOK, `{"taken":true}`)
+	got := <-taken
+	require.NoError(t, got.err)
+	require.Equal(t, `{"taken":true}`, got.body)
+}
