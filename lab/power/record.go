@@ -38,6 +38,7 @@ type recorder struct {
 	mu     sync.Mutex
 	log    []entry
 	owners []byte // the lock file's content, as known
+	tied   bool   // by the Open that is under way
 	there  map[string]bool
 	err    error
 }
@@ -111,6 +112,7 @@ func (r *recorder) mark(e event) {
 func (r *recorder) opening() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tied = false
 	if r.there[journalName+"-wal"] && !r.trusts {
 		r.add(disk.Op{Kind: disk.Sync, Name: journalName + "-wal"})
 	}
@@ -118,24 +120,22 @@ func (r *recorder) opening() {
 
 // opened says that it is open: the names and the lock file's tie are durable.
 func (r *recorder) opened() {
-	r.mark(event{kind: opened})
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.add(disk.Op{Kind: disk.Sync, Name: ownersName})
-	r.add(disk.Op{Kind: disk.Folder})
+	r.look()
+	if !r.tied { // it was already, which the library syncs again
+		r.add(disk.Op{Kind: disk.Folder})
+		r.add(disk.Op{Kind: disk.Sync, Name: ownersName})
+	}
+	r.mu.Unlock()
+	r.mark(event{kind: opened})
 }
 
 // look finds what the library did without SQLite since the last step: it makes the
 // journal's empty file and the lock file, whose names it syncs, and writes into the
 // lock file: the journal's id, which it syncs, and witnesses, which it does not.
-// These syncs, and those of opening and opened, are taken for granted here; the
-// tracer's test sees that they are made.
+// These syncs, and those of opening and opened, are taken for granted here: where
+// strace is installed, TestTracer sees that they are made.
 func (r *recorder) look() {
-	if !r.there[journalName] {
-		if _, err := os.Stat(filepath.Join(r.folder, journalName)); err == nil {
-			r.made(journalName)
-		}
-	}
 	content, err := os.ReadFile(filepath.Join(r.folder, ownersName))
 	if err != nil {
 		return
@@ -143,11 +143,17 @@ func (r *recorder) look() {
 	if !r.there[ownersName] {
 		r.made(ownersName)
 	}
+	if !r.there[journalName] {
+		if _, err := os.Stat(filepath.Join(r.folder, journalName)); err == nil {
+			r.made(journalName)
+		}
+	}
 	if bytes.Equal(content, r.owners) {
 		return
 	}
 	if !bytes.HasPrefix(r.owners, content[:min(ownersID, len(content))]) {
 		r.add(disk.Op{Kind: disk.Folder}) // names are durable before the two are tied
+		r.tied = true
 	}
 	if len(content) < len(r.owners) {
 		r.add(disk.Op{Kind: disk.Truncate, Name: ownersName, Size: int64(len(content))})
