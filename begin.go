@@ -33,7 +33,7 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 	}
 	defer c.work.Done()
 	var err error
-	if r.Key, err = p.Contract.newKey(); err != nil {
+	if r.Key, err = p.Contract.newKey(r.Operation, c.usualKey); err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
 	}
 	if field := keyIn(r.Terms.KeyPlace, "field "); field != "" && !r.Terms.Tool {

@@ -16,6 +16,7 @@ import (
 type Client struct {
 	journal   Journal
 	mac       []byte // with encryption: the key of the fingerprints
+	usualKey  func(Operation) (string, error)
 	options   options
 	policies  policies
 	transport http.RoundTripper
@@ -249,6 +250,12 @@ func newClient(j Journal, o options) (*Client, error) {
 		} else {
 			c.transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
 		}
+	}
+	c.usualKey = randomKey
+	if own, ok := j.(interface {
+		newKey(Operation) (string, error)
+	}); ok {
+		c.usualKey = own.newKey // it finds those it made itself the sooner
 	}
 	c.stopped, c.stop = context.WithCancel(context.Background())
 	var err error

@@ -253,17 +253,21 @@ func (c Contract) validate() error {
 	return nil
 }
 
+// randomKey is the usual key of a new intent.
+func randomKey(Operation) (string, error) {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return "", fmt.Errorf("no random key could be made: %w", err)
+	}
+	return id.String(), nil
+}
+
 // newKey makes and checks the key of a new intent.
-func (c Contract) newKey() (string, error) {
-	key := ""
+func (c Contract) newKey(op Operation, usual func(Operation) (string, error)) (key string, err error) {
 	if c.NewKey != nil {
 		key = c.NewKey()
-	} else {
-		id, err := uuid.NewRandom()
-		if err != nil {
-			return "", fmt.Errorf("no random key could be made: %w", err)
-		}
-		key = id.String()
+	} else if key, err = usual(op); err != nil {
+		return "", err
 	}
 	longest, shortest := c.MaxKey, max(c.MinKey, 1)
 	if longest == 0 {
@@ -277,7 +281,7 @@ func (c Contract) newKey() (string, error) {
 	if check == nil {
 		check = visibleKey
 	}
-	err := check(key)
+	err = check(key)
 	if i := controlIn(key); err == nil && i >= 0 {
 		err = fmt.Errorf("byte %d is a control character", i)
 	}

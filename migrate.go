@@ -16,9 +16,12 @@ var schema1 string
 //go:embed schema_2.sql
 var schema2 string
 
+//go:embed schema_3.sql
+var schema3 string
+
 // schemas are the steps from no journal to this version's, each bringing it to the
 // version of its place.
-func schemas() []string { return []string{schema1, schema2} }
+func schemas() []string { return []string{schema1, schema2, schema3} }
 
 // migrate makes the tables, or brings older ones to this version, in one
 // transaction that reads the version again under the lock.

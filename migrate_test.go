@@ -29,9 +29,18 @@ func copied(t *testing.T, name string) string {
 // file in testdata was left by that version's own code, killed in the middle of an
 // attempt. What was settled is handed out again, what was open is finished, what
 // was in doubt stays so, and what came since (guards, pruning) works on it.
-func TestMigrateFromVersion1(t *testing.T) {
+func TestMigrate(t *testing.T) {
 	t.Parallel()
-	path := copied(t, "journal-v1.db")
+	for _, version := range []string{"v1", "v2"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			migrated(t, "journal-"+version+".db")
+		})
+	}
+}
+
+func migrated(t *testing.T, name string) {
+	path := copied(t, name)
 	request := func(body string) *http.Request {
 		req, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1/charges?expand=x", strings.NewReader(body))
 		require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 
 const (
 	applicationID  = 0x6964656d // "idem"
-	schemaVersion  = 2
+	schemaVersion  = 3
 	smallestSQLite = 512     // bytes of the smallest database
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
 	walSizeLimit   = 16 << 20
@@ -44,6 +44,7 @@ type sqliteJournal struct {
 	taken  map[countKey]Counter // in the transaction under way
 	closed bool
 
+	locator         // of keys
 	settled hints   // identities that this opener saw settled
 	replays replays // some of their intents
 
@@ -276,6 +277,7 @@ func (s *sqliteJournal) tighten() error {
 		return plain(err)
 	}
 	s.id = string(id)
+	s.locator = locator{s.id}
 	// SQLite syncs the folder of a new log, and does not look at the error.
 	if err := syncFolder(filepath.Dir(s.path)); err != nil {
 		return err

@@ -28,15 +28,17 @@ const (
 	// What stands in the way of a row makes its key NULL, which no row may have.
 	intentColumns = `INSERT INTO intents (id, identity, keyhash, key, kind, scope, name, repeat, cost, previous,
 		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?1,?2,?3,CASE WHEN `
-	intentValues = ` EXISTS (SELECT 1 FROM intents INDEXED BY intents_keyhash WHERE keyhash = ?3 AND key = ?4)
+	intentValues = ` EXISTS (SELECT 1 FROM intents INDEXED BY intents_key WHERE keyhash = ?3 AND keyhash <> 0 AND key = ?4)
+		OR EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?18 AND ?19 AND key = ?4)
 		THEN NULL ELSE ?4 END,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)`
 	insertFirst = intentColumns + `EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity = ?2)
 		OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2) OR` + intentValues
-	insertIntent  = intentColumns + intentValues
-	selectKind    = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
-	insertKind    = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
-	selectKey     = `SELECT id FROM intents WHERE keyhash = ? AND key = ?`
-	selectKeyHash = `SELECT id FROM intents WHERE keyhash = ?`
+	insertIntent = intentColumns + intentValues
+	selectKind   = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
+	insertKind   = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
+	// Where a key may be: by its hash, or by the identity that it leads to.
+	selectKey = `SELECT id, key FROM intents INDEXED BY intents_key WHERE keyhash = ?1 AND keyhash <> 0
+		UNION ALL SELECT id, key FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?2 AND ?3`
 )
 
 // Begin implements Journal.
@@ -74,7 +76,7 @@ type beginning struct {
 	g        Guards
 	identity int64
 	known    int64 // its kind, as knownKind has it
-	row      [17]driver.NamedValue
+	row      [19]driver.NamedValue
 
 	obstacle Obstacle
 	standing *Record
@@ -89,12 +91,17 @@ func (b *beginning) fill(kind int64) {
 	var sum summer
 	sum.intent(r)
 	var identity value
+	first, last := b.s.locator.identities(r.Key)
+	hash := keyHash(r.Key)
 	if r.Operation.ID != "" {
 		identity = b.identity
+		if first <= b.identity && b.identity <= last {
+			hash = 0
+		}
 	}
-	for i, v := range [...]value{nil, identity, keyHash(r.Key), r.Key, kind, r.Operation.Scope, r.Operation.ID,
+	for i, v := range [...]value{nil, identity, hash, r.Key, kind, r.Operation.Scope, r.Operation.ID,
 		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
-		owner, r.Head, r.Payload, sum.with(kind, owner)} {
+		owner, r.Head, r.Payload, sum.with(kind, owner), first, last} {
 		b.row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 }

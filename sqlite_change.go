@@ -5,7 +5,6 @@ package idem
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 )
 
@@ -98,12 +97,21 @@ func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
 	if held.id != 0 {
 		return held.id, nil
 	}
-	id, err := c.integer(selectKey, 0, keyHash(key), key)
+	var id int64
+	var strangers []int64
+	first, last := s.locator.identities(key)
+	err := c.query(selectKey, func(row []value) error {
+		if string(bytesOf(row[1])) == key {
+			id = intOf(row[0])
+		} else {
+			strangers = append(strangers, intOf(row[0]))
+		}
+		return nil
+	}, keyHash(key), first, last)
 	if id != 0 || err != nil {
 		return id, err
 	}
-	strangers, err := ids(c, selectKeyHash, keyHash(key))
-	return 0, errors.Join(err, s.sound(c, strangers))
+	return 0, s.sound(c, strangers)
 }
 
 // append adds a change if nothing stands in its way: a newer version, another
