@@ -126,7 +126,7 @@ func (g rig) keep(j job) (string, error) {
 			return "", err
 		}
 	}
-	return folder, nil
+	return folder, keptOf(j).save(folder)
 }
 
 // moments calls look at every step of a recording, with the disk and the events as

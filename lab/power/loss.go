@@ -122,7 +122,7 @@ func (g rig) lossesOf(ctx context.Context, p plan, all []Loss) error {
 				return err
 			}
 			all[i].add(Case{Seed: p.seed, Where: fmt.Sprintf("killed at step %d of %d, %s", at, len(rec.log), h.name), Found: found}, func() (string, error) {
-				return g.keep(job{plan: p, image: image})
+				return g.keep(job{plan: p, image: image, events: moment.events, where: h.name})
 			}, h.beyond(moment))
 		}
 	}
