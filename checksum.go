@@ -59,7 +59,7 @@ func (s *summer) string(text string) {
 
 // intent adds what an intent's checksum covers besides its kind and owner.
 func (s *summer) intent(r *Record) {
-	b := append(make([]byte, 0, 256), r.Key...)
+	b := append(s.space[:0], r.Key...)
 	for _, part := range [...]string{r.Operation.Scope, r.Operation.ID, r.Previous} {
 		b = append(append(b, 0), part...)
 	}

@@ -45,9 +45,12 @@ func (p payload) fingerprint() [32]byte {
 	} else {
 		b = appendParts(b, "raw", p.query)
 	}
-	kind, canonical := p.canonical()
-	b = append(appendParts(b, kind), canonical...)
-	return sha256.Sum256(b)
+	kind, body, pairs := p.comparable()
+	b = appendParts(b, kind)
+	if kind == "form" {
+		b = appendPairs(b, pairs)
+	}
+	return sha256.Sum256(append(b, body...))
 }
 
 // frame writes each part with its length before it.
@@ -71,14 +74,23 @@ func keyIn(place, kind string) string {
 }
 
 // canonical is the body in the form that is compared, and which form that is.
-// What cannot be read as what it claims to be is compared byte for byte.
 func (p payload) canonical() (kind string, body []byte) {
+	kind, body, pairs := p.comparable()
+	if kind == "form" {
+		body = appendPairs(nil, pairs)
+	}
+	return kind, body
+}
+
+// comparable is canonical, with the pairs of a form as they are. What cannot be read
+// as what it claims to be is compared byte for byte.
+func (p payload) comparable() (kind string, body []byte, form [][2]string) {
 	plain, ok := p.decoded()
 	if !ok {
-		return "bytes in " + strings.ToLower(p.contentEncoding), p.body
+		return "bytes in " + strings.ToLower(p.contentEncoding), p.body, nil
 	}
 	if len(plain) == 0 {
-		return "empty", nil
+		return "empty", nil, nil
 	}
 	mediaType, params := p.contentType, map[string]string(nil)
 	if strings.ContainsAny(mediaType, "; ") || strings.ToLower(mediaType) != mediaType {
@@ -90,18 +102,18 @@ func (p payload) canonical() (kind string, body []byte) {
 	switch {
 	case mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"):
 		if c, ok := canonicalJSON(plain, p.omitted()); ok {
-			return "json", c
+			return "json", c, nil
 		}
 	case mediaType == "application/x-www-form-urlencoded":
 		if pairs, ok := formPairs(string(plain), p.omitted()); ok {
-			return "form", appendPairs(make([]byte, 0, len(plain)+16), pairs)
+			return "form", nil, pairs
 		}
 	case strings.HasPrefix(mediaType, "multipart/"):
 		if c, ok := canonicalMultipart(plain, params["boundary"], p.omitted()); ok {
-			return mediaType, c
+			return mediaType, c, nil
 		}
 	}
-	return "bytes", plain
+	return "bytes", plain, nil
 }
 
 // omitted is what the body's comparison leaves out: JSON pointers or field names.

@@ -50,7 +50,10 @@ func appendParts(b []byte, parts ...string) []byte {
 
 // encodeStanding is "version state failure attempts maybe first-sent window takeovers".
 func encodeStanding(st Standing, version int64) []byte {
-	b := make([]byte, 0, 80)
+	return appendStanding(make([]byte, 0, 80), st, version)
+}
+
+func appendStanding(b []byte, st Standing, version int64) []byte {
 	maybe := int64(0)
 	if st.Maybe {
 		maybe = 1
@@ -90,7 +93,10 @@ func encodeTries(tries []Try) []byte {
 	if len(tries) == 0 {
 		return nil
 	}
-	b := make([]byte, 0, 64*len(tries))
+	return appendTries(make([]byte, 0, 64*len(tries)), tries)
+}
+
+func appendTries(b []byte, tries []Try) []byte {
 	for _, t := range tries {
 		for _, n := range [...]int64{int64(t.Attempt), nanos(t.At), int64(t.Took), int64(t.Status)} {
 			b = append(strconv.AppendInt(b, n, 10), ' ')
@@ -131,8 +137,9 @@ func decodeTries(text []byte) ([]Try, error) {
 
 // encodeReplyHead is the protocol, the size and hash of a body that is not kept,
 // and the headers.
-func encodeReplyHead(r *Reply) []byte {
-	b := make([]byte, 0, 256)
+func encodeReplyHead(r *Reply) []byte { return appendReplyHead(make([]byte, 0, 256), r) }
+
+func appendReplyHead(b []byte, r *Reply) []byte {
 	if !strings.ContainsAny(r.Proto, " \n") { // a transport that is no net/http may say anything
 		b = append(b, r.Proto...)
 	}

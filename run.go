@@ -66,6 +66,7 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 			c.mu.Unlock()
 			return nil, failure(ErrClosed, nil, "%s: the client is closed; this call sent nothing", describe(rec))
 		}
+		var work func()
 		r := c.runs[rec.Key]
 		if r != nil {
 			r.waiters++
@@ -94,9 +95,16 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 				c.mu.Unlock()
 				return nil, c.inDoubt(rec, errOverdue)
 			}
-			r = c.start(ctx, in, rec, p)
+			r, work = c.start(ctx, in, rec, p)
 		}
 		c.mu.Unlock()
+		switch {
+		case work == nil: // somebody is at it
+		case ctx.Done() == nil: // this caller cannot leave before it is done
+			work()
+		default:
+			go work()
+		}
 		reply, again, err := c.await(ctx, r, in, joined)
 		if !again {
 			return reply, err
@@ -107,8 +115,8 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 	}
 }
 
-// start begins an execution. c.mu is held.
-func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) *run {
+// start makes an execution known, and returns what carries it out. c.mu is held.
+func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) (*run, func()) {
 	c.writes = true
 	idle, fresh := c.idle[rec.Key]
 	delete(c.idle, rec.Key)
@@ -119,12 +127,11 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) *
 	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)
-	go func() {
+	return r, func() {
 		defer c.work.Done()
 		defer r.finish()
 		r.execute(ctx, fresh)
-	}()
-	return r
+	}
 }
 
 // finish ends a run. A panic of the user's own code (Policy.Authorize, Reconcile, a

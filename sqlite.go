@@ -44,7 +44,9 @@ type sqliteJournal struct {
 	taken  map[countKey]Counter // in the transaction under way
 	closed bool
 
-	locator         // of keys
+	locator                         // of keys
+	beginnings, changings sync.Pool // parts of transactions, to be used again
+
 	settled hints   // identities that this opener saw settled
 	replays replays // some of their intents
 
@@ -68,6 +70,8 @@ func openSQLite(path string) (*sqliteJournal, error) {
 		path: whole, owning: make(chan struct{}, 1),
 		owned: map[string]holding{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
 		counts: map[countKey]Counter{}, stop: make(chan struct{}),
+		beginnings: sync.Pool{New: func() any { return &beginning{} }},
+		changings:  sync.Pool{New: func() any { return &changing{} }},
 	}
 	s.readers = newPool(s.dsn(connection + "&_query_only=1"))
 	if err := s.open(); err != nil {

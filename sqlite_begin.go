@@ -50,7 +50,10 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 	if err := s.own(ctx); err != nil {
 		return NoObstacle, nil, err
 	}
-	b := &beginning{s: s, r: r, g: g, identity: identity, known: s.knownKind(kindKey{r.Operation.Name, r.Terms})}
+	b := s.beginnings.Get().(*beginning)
+	defer s.beginnings.Put(b)
+	*b = beginning{s: s, r: r, g: g, identity: identity, known: s.knownKind(kindKey{r.Operation.Name, r.Terms}), space: b.space}
+	defer b.clear()
 	b.fill(b.known)
 	err := s.q.put(ctx, b)
 	if err != nil || b.obstacle != NoObstacle {
@@ -81,15 +84,21 @@ type beginning struct {
 	obstacle Obstacle
 	standing *Record
 	id, kind int64
+
+	space []byte // kept for the next one, as the rest is
 }
+
+// clear lets go of what was written.
+func (b *beginning) clear() { *b = beginning{space: b.space} }
 
 // fill makes the row, but for its id. What is known before the transaction is not
 // worked out inside it, where everybody waits.
 func (b *beginning) fill(kind int64) {
 	r, owner := b.r, b.s.me()
 	b.kind = kind
-	var sum summer
+	sum := summer{space: b.space}
 	sum.intent(r)
+	b.space = sum.space
 	var identity value
 	first, last := b.s.locator.identities(r.Key)
 	hash := keyHash(r.Key)

@@ -36,9 +36,12 @@ func (s *sqliteJournal) Change(ctx context.Context, change *Change) (*Record, bo
 	s.mu.Lock()
 	held := s.owned[change.Key]
 	s.mu.Unlock()
-	p := &changing{s: s, change: change}
-	if held.id != 0 && change.Version == 1 && change.Kind == Settled {
-		p.outcome = outcomeRow(held.id*generations, 1, change)
+	p := s.changings.Get().(*changing)
+	defer s.changings.Put(p)
+	*p = changing{s: s, change: change, outcome: outcome{space: p.outcome.space}}
+	defer p.clear()
+	if p.first = held.id != 0 && change.Version == 1 && change.Kind == Settled; p.first {
+		p.outcome.fill(held.id*generations, 1, change)
 	}
 	if err := s.q.put(ctx, p); err != nil || !p.ok {
 		return p.standing, false, err
@@ -60,12 +63,16 @@ func (s *sqliteJournal) Change(ctx context.Context, change *Change) (*Record, bo
 type changing struct {
 	s       *sqliteJournal
 	change  *Change
-	outcome *[13]driver.NamedValue // of an intent that this opener began and holds; nil: another change
+	first   bool // it settles an intent that this opener began and holds
+	outcome outcome
 
 	id       int64
 	standing *Record
 	ok       bool
 }
+
+// clear lets go of what was written.
+func (p *changing) clear() { *p = changing{outcome: outcome{space: p.outcome.space}} }
 
 func (p *changing) apply(c *conn) (err error) {
 	p.standing, p.ok = nil, false
@@ -74,8 +81,8 @@ func (p *changing) apply(c *conn) (err error) {
 	}
 	// The way that almost every intent goes, in one statement: nobody touched it since
 	// it was begun here. What is in its way is found out by append.
-	if p.outcome != nil {
-		if p.ok, err = c.add(settleFirst, p.outcome[:]); err != nil {
+	if p.first {
+		if p.ok, err = c.add(settleFirst, p.outcome.row[:]); err != nil {
 			return err
 		}
 		if p.ok {
@@ -83,7 +90,7 @@ func (p *changing) apply(c *conn) (err error) {
 			return nil
 		}
 	}
-	if p.ok, err = p.s.append(c, p.id, p.change); p.ok || err != nil {
+	if p.ok, err = p.append(c); p.ok || err != nil {
 		return err
 	}
 	p.standing, err = p.s.load(c, p.id)
@@ -116,7 +123,8 @@ func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
 
 // append adds a change if nothing stands in its way: a newer version, another
 // living owner, or a final outcome.
-func (s *sqliteJournal) append(c *conn, id int64, change *Change) (bool, error) {
+func (p *changing) append(c *conn) (bool, error) {
+	s, id, change := p.s, p.id, p.change
 	top, err := c.integer(selectTop, 0, id)
 	if err != nil {
 		return false, err
@@ -146,7 +154,8 @@ func (s *sqliteJournal) append(c *conn, id int64, change *Change) (bool, error) 
 	}
 	c.last = rowMark{id, version}
 	if final {
-		ok, err := c.add(insertOutcome, outcomeRow(id*generations+generation, version, change)[:])
+		p.outcome.fill(id*generations+generation, version, change)
+		ok, err := c.add(insertOutcome, p.outcome.row[:])
 		if err == nil && !ok {
 			err = fmt.Errorf("the outcome of intent number %d cannot be added: one of its generation is there", id)
 		}
@@ -192,34 +201,45 @@ func (s *sqliteJournal) generation(c *conn, id, top int64) (int64, error) {
 	return c.integer(countOutcomes, 0, id)
 }
 
-// outcomeRow is a final outcome as its row.
-func outcomeRow(id, version int64, change *Change) *[13]driver.NamedValue {
-	st := encodeStanding(change.Standing, version)
-	tries := encodeTries(change.Tries)
+// outcome is a final outcome as its row.
+type outcome struct {
+	row   [13]driver.NamedValue
+	space []byte
+}
+
+func (o *outcome) fill(id, version int64, change *Change) {
+	b := appendStanding(o.space[:0], change.Standing, version)
+	st := len(b)
+	b = appendTries(b, change.Tries)
+	end := len(b)
 	var status value
-	var head, body []byte
+	var tries, head, body []byte
 	number := int64(0)
 	if r := change.Reply; r != nil {
-		number, head, body = int64(r.Status), encodeReplyHead(r), r.Body
+		number, body = int64(r.Status), r.Body
 		status = number
+		b = appendReplyHead(b, r)
+		head = b[end:]
 		if body == nil {
 			body = []byte{}
 		}
 	}
-	kind, state, at := int64(change.Kind), int64(change.State), change.At.UnixNano()
-	sum := summer{space: make([]byte, 0, 64)}
-	sum.text(st)
+	if end > st {
+		tries = b[st:end:end]
+	}
+	sum := summer{space: b[len(b):]}
+	sum.text(b[:st])
 	sum.string(change.Reason)
 	sum.string(change.Note)
 	sum.text(tries)
 	sum.text(head)
 	sum.text(body)
-	row := new([13]driver.NamedValue)
-	for i, v := range [...]value{id, version, kind, state, st, at, change.Reason, change.Note, tries, status, head, body,
-		sum.with(version, kind, state, at, number)} {
-		row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	kind, state, at := int64(change.Kind), int64(change.State), change.At.UnixNano()
+	o.space = b
+	for i, v := range [...]value{id, version, kind, state, b[:st:st], at, change.Reason, change.Note, tries, status,
+		head, body, sum.with(version, kind, state, at, number)} {
+		o.row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
-	return row
 }
 
 const insertNote = `INSERT INTO notes (intent, at, reason, text) VALUES (?, ?, ?, ?)`
