@@ -21,7 +21,7 @@ func (l lab) simSuites() []suite {
 }
 
 func (l lab) simulate(ctx context.Context, s scale) (counts, error) {
-	t, err := sim.Plan{From: l.seed, Seeds: l.of(s, 200, 4_000, 1_000_000)}.Run(ctx)
+	t, err := sim.Plan{From: l.seed, Seeds: l.of(s, 200, 20_000, 1_000_000)}.Run(ctx)
 	n := counts{unit: "seeds", tried: t.Seeds, detail: []string{t.String()}, broken: t.Broken}
 	for _, r := range t.Bad {
 		n.found = append(n.found, fmt.Sprintf("seed %d: %s (go test ./lab/sim -run TestSeeds -v -seed %d)", r.Seed, strings.Join(r.Found, "; "), r.Seed))

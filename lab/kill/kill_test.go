@@ -4,6 +4,7 @@ package kill_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ func TestKills(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
 			tally, err := c.plan.Run(context.Background(), 1)
+			if errors.Is(err, kill.ErrNoStrace) {
+				t.Skip("LOUD: no process is killed at a system call: ", err)
+			}
 			require.NoError(t, err)
 			require.Empty(t, tally.Cases)
 			require.Equal(t, c.plan.Rounds, tally.Rounds)
