@@ -22,35 +22,46 @@ func TestABadWriteHarmsNoOther(t *testing.T) {
 	_, err := c.Begin(testCtx(t), idem.Operation{Name: "twin", ID: "1"}, w.invoice(500))
 	require.NoError(t, err)
 
-	release := holdWriteLock(t, w.path)
-	var wg sync.WaitGroup
-	errs := make([]error, callers)
-	keys := make([]string, callers)
-	for i := range callers {
-		op := idem.Operation{Name: "charge", ID: fmt.Sprint(i)}
-		if i == callers/2 {
-			op = idem.Operation{Name: "twin", ID: "2"}
-		}
-		req := w.invoice(500)
-		wg.Go(func() {
-			in, err := c.Begin(testCtx(t), op, req)
-			if errs[i] = err; err == nil {
-				keys[i] = in.Key()
+	// Sixteen at once, of which bad is the number of the one that takes a key that is
+	// another's; -1: none.
+	begin := func(round string, bad int) (keys []string, errs []error) {
+		t.Helper()
+		keys, errs = make([]string, callers), make([]error, callers)
+		release := holdWriteLock(t, w.path)
+		var wg sync.WaitGroup
+		for i := range callers {
+			op := idem.Operation{Name: "charge", ID: fmt.Sprint(round, i)}
+			if i == bad {
+				op.Name = "twin"
 			}
-		})
-	}
-	queued(t, c, callers)
-	release()
-	wg.Wait()
-	other := newWitness(t, w.path)
-	for i, err := range errs {
-		if i == callers/2 {
-			require.ErrorContains(t, err, "always-the-same-key")
-			require.ErrorContains(t, err, "nothing was sent")
-			require.False(t, errors.Is(err, idem.ErrMaybeRecorded), "it is certainly not recorded: %v", err)
-			continue
+			req := w.invoice(500)
+			wg.Go(func() {
+				in, err := c.Begin(testCtx(t), op, req)
+				if errs[i] = err; err == nil {
+					keys[i] = in.Key()
+				}
+			})
 		}
-		require.NoError(t, err, "caller %d", i)
-		require.NotNil(t, other.read(keys[i]), "caller %d", i)
+		queued(t, c, callers)
+		release()
+		wg.Wait()
+		return keys, errs
+	}
+	other := newWitness(t, w.path)
+	for _, x := range []struct {
+		round string
+		bad   int
+	}{{"first", callers / 2}, {"again", callers / 2}, {"after them", -1}} {
+		keys, errs := begin(x.round, x.bad)
+		for i, err := range errs {
+			if i == x.bad {
+				require.ErrorContains(t, err, "always-the-same-key")
+				require.ErrorContains(t, err, "nothing was sent")
+				require.False(t, errors.Is(err, idem.ErrMaybeRecorded), "it is certainly not recorded: %v", err)
+				continue
+			}
+			require.NoError(t, err, "%s: caller %d", x.round, i)
+			require.NotNil(t, other.read(keys[i]), "%s: caller %d", x.round, i)
+		}
 	}
 }

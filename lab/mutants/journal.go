@@ -94,8 +94,21 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "key given twice", Breaks: "two intents may own one key",
-			Edits:   []Edit{{"EXISTS (SELECT 1 FROM intents INDEXED BY intents_keyhash WHERE keyhash = ?3 AND key = ?4)\n", "0\n"}},
+			Edits:   []Edit{{"EXISTS (SELECT 1 FROM intents INDEXED BY intents_key WHERE keyhash = ?3 AND keyhash <> 0 AND key = ?4)", "0"}},
 			Killers: []string{"TestAKeyIsNeverGivenTwice"},
+		},
+		{
+			Name: "journal's key given twice", Breaks: "a contract may hand out a key that the journal made for another intent",
+			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?18 AND ?19 AND key = ?4)", ""}},
+			Killers: []string{"TestAKeyOfTheJournalsIsNotTakenTwice"},
+		},
+		{
+			Name: "key shows the identity", Breaks: "whoever sees two keys sees whether they are for the same ID",
+			Edits: []Edit{
+				{"x := uint64(identityHash(op))>>4 ^ l.mask(id)", "x := uint64(identityHash(op)) >> 4"},
+				{"x = (x>>16<<12 | x&0xfff) ^ l.mask(id)", "x = (x>>16<<12 | x&0xfff)"},
+			},
+			Killers: []string{"TestAKeyTellsNothing"},
 		},
 		{
 			Name: "identity given twice", Breaks: "the short way of beginning does not look whether the identity is there",
@@ -110,7 +123,7 @@ func journalMutants() []Mutant {
 		{
 			Name: "stale newest number", Breaks: "a transaction counts on from the last one of its own, whatever other processes wrote since",
 			Edits:   []Edit{{"q.conn.changed, q.conn.last, q.conn.newest = false, rowMark{}, -1", "q.conn.changed, q.conn.last = false, rowMark{}"}},
-			Killers: []string{"TestCrowdsInSeveralProcesses", "TestGuardsHoldAcrossProcesses"},
+			Killers: []string{"TestProcessesBeginInTurns"},
 		},
 		{
 			Name: "error handed to the next", Breaks: "a write's error is told to whoever writes next",

@@ -27,8 +27,16 @@ func lifeMutants() []Mutant {
 		},
 		{
 			Name: "unknown sent again", Breaks: "without a contract, what may have had its effect is sent again",
-			Edits:   []Edit{{"if more && keepsKeys && !e.stored {", "if more && !e.stored {"}},
+			Edits: []Edit{ // the first alone changes nothing: the second says no before each attempt
+				{"if more && keepsKeys && !e.stored {", "if more && !e.stored {"},
+				{"return !st.Maybe\n", "return true\n"},
+			},
 			Killers: []string{"TestRepliesThatAreNotWhole", "TestWithoutAContractThereIsAtMostOneEffect"},
+		},
+		{
+			Name: "unknown sent by the next call", Breaks: "without a contract, a later call sends what may have had its effect",
+			Edits:   []Edit{{"return !st.Maybe\n", "return true\n"}},
+			Killers: []string{"TestWithoutAContractThereIsAtMostOneEffect"},
 		},
 		{
 			Name: "stored 500 asked again", Breaks: "a reply that will always be the same is asked for again and again",

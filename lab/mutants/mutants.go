@@ -48,7 +48,7 @@ type Edit struct{ Old, New string }
 // All are the mutants.
 func All() []Mutant {
 	return slices.Concat(journalMutants(), fileMutants(), ownerMutants(), lifeMutants(), windowMutants(),
-		wireMutants(), payloadMutants(), callMutants(), guardMutants(), toolMutants())
+		wireMutants(), payloadMutants(), callMutants(), guardMutants(), toolMutants(), contractMutants())
 }
 
 // sources is what the mutant's edits make of files of the repository at root, by

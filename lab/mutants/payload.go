@@ -7,8 +7,13 @@ func payloadMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "body not fingerprinted", Breaks: "another body under a known ID gets the first outcome",
-			Edits:   []Edit{{"kind, canonical := p.canonical()", "kind, canonical := \"\", []byte(nil)"}},
+			Edits:   []Edit{{"return sha256.Sum256(append(b, body...))", "return sha256.Sum256(b)"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload", "TestFingerprintOfJSON"},
+		},
+		{
+			Name: "form not fingerprinted", Breaks: "another form under a known ID gets the first outcome",
+			Edits:   []Edit{{"b = appendParts(b, kind)\n\tif kind == \"form\" {", "b = appendParts(b, kind)\n\tif kind == \"none\" {"}},
+			Killers: []string{"TestOneIntentOneKeyOnePayload", "TestFingerprintOfForms"},
 		},
 		{
 			Name: "path not fingerprinted", Breaks: "the same body to another path gets the first outcome",
@@ -27,7 +32,7 @@ func payloadMutants() []Mutant {
 		},
 		{
 			Name: "query not fingerprinted", Breaks: "another query gets the first outcome",
-			Edits:   []Edit{{"b = appendPairs(b, pairs)\n", "_ = pairs\n"}},
+			Edits:   []Edit{{"); ok {\n\t\tb = appendPairs(b, pairs)\n", "); ok {\n\t\t_ = pairs\n"}},
 			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
 		},
 		{

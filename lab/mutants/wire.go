@@ -7,13 +7,13 @@ func wireMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "new key each attempt", Breaks: "every attempt has a key of its own",
-			Edits: []Edit{{"body := &sendBody{}\n", "if fresh, err := (Contract{}).newKey(); err == nil && w.head.header.Get(defaultKeyHeader) != \"\" {\n" +
+			Edits: []Edit{{"body := &sendBody{}\n", "if fresh, err := randomKey(Operation{}); err == nil && w.head.header.Get(defaultKeyHeader) != \"\" {\n" +
 				"\t\tw.head.header.Set(defaultKeyHeader, fresh)\n\t}\n\tbody := &sendBody{}\n"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
 			Name: "new key each run", Breaks: "the attempts of each call have a key of their own",
-			Edits:   []Edit{{"value := r.Key\n", "value, _ := Contract{}.newKey()\n"}},
+			Edits:   []Edit{{"value := r.Key\n", "value, _ := randomKey(r.Operation)\n"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
