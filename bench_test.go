@@ -127,3 +127,40 @@ func BenchmarkReplay(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRecover finishes 100 intents that an earlier process left, opening
+// included.
+func BenchmarkRecover(b *testing.B) {
+	const left = 100
+	open := func(path string) *idem.Client {
+		c, err := idem.Open(path, idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe()}), idem.WithTransport(instant{`{}`}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return c
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		path := filepath.Join(b.TempDir(), "bench.db")
+		c := open(path)
+		for n := range left {
+			op := idem.Operation{Name: "charge", ID: fmt.Sprintf("order-%d", n)}
+			if _, err := c.Begin(context.Background(), op, benchRequest(b)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := c.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		c = open(path)
+		report, err := c.Recover(context.Background())
+		if err != nil || report.Succeeded != left {
+			b.Fatal(report, err)
+		}
+		if err := c.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

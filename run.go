@@ -123,7 +123,9 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) (
 	fresh = fresh && idle.version == rec.Standing().Version
 	r := &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
-	r.base = context.WithoutCancel(ctx)
+	if r.base = ctx; ctx.Done() != nil {
+		r.base = context.WithoutCancel(ctx)
+	}
 	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)

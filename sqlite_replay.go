@@ -38,6 +38,7 @@ type replays struct {
 
 type replay struct {
 	record *Record
+	size   int
 	read   time.Time
 }
 
@@ -61,11 +62,18 @@ func (k *replays) add(identity int64, r *Record) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.kept == nil || len(k.kept) >= keptRecords || k.bytes+size > keptBytes {
-		k.kept, k.bytes = map[int64]replay{}, 0
+	if k.kept == nil {
+		k.kept = map[int64]replay{}
 	}
-	k.kept[identity] = replay{r.copy(), time.Now()}
-	k.bytes += size // a record that is read again counts again: it is forgotten the sooner
+	k.bytes += size - k.kept[identity].size
+	k.kept[identity] = replay{r.copy(), size, time.Now()}
+	for other, known := range k.kept { // in no order: any will do
+		if len(k.kept) <= keptRecords && k.bytes <= keptBytes {
+			break
+		}
+		delete(k.kept, other)
+		k.bytes -= known.size
+	}
 }
 
 // forget is told of what changes a settled intent.

@@ -15,17 +15,20 @@ import (
 	"github.com/idem-go/idem"
 )
 
-// replayed is how many settled intents the replay subject asks for, over and over.
-const replayed = 10_000
+// How many settled intents the replay subjects ask for, over and over: as many as idem keeps in memory, and more.
+const (
+	replayedFew  = 1_000
+	replayedMany = 20_000
+)
 
 func idemEntries() []entry {
 	return []entry{
 		{name: "idem", label: "**idem**", group: groupIdem,
 			make: func(spec) subject { return &idemSubject{host: "api.example.test", local: new(answering)} }},
-		{name: "idem-replay", label: "idem, replay of a settled intent", group: groupIdem,
-			make: func(spec) subject {
-				return &idemReplay{idemSubject: idemSubject{host: "api.example.test", local: new(answering)}}
-			}},
+		{name: "idem-replay", label: "1,000 settled intents over and over", group: groupReplay,
+			make: func(spec) subject { return newReplay(replayedFew) }},
+		{name: "idem-replay-many", label: "20,000 of them, more than are kept in memory", group: groupReplay,
+			make: func(spec) subject { return newReplay(replayedMany) }},
 		{name: "http-idem", label: "**idem**", group: groupHTTP,
 			make: func(s spec) subject { return &idemSubject{host: s.Addr} }},
 		{name: "http-stripe-idem", label: "stripe-go over idem's Transport", group: groupHTTP,
@@ -88,23 +91,30 @@ func (s *idemSubject) Close() error {
 }
 
 // idemReplay asks again for intents that are settled. A pair is one answer from the journal; nothing is sent.
-type idemReplay struct{ idemSubject }
+type idemReplay struct {
+	idemSubject
+	settled int
+}
+
+func newReplay(settled int) *idemReplay {
+	return &idemReplay{idemSubject{host: "api.example.test", local: new(answering)}, settled}
+}
 
 func (s *idemReplay) Open(dir string, callers int) error {
 	if err := s.idemSubject.Open(dir, callers); err != nil {
 		return err
 	}
-	return inParallel(callers, replayed, func(i int) error { return s.idemSubject.Pair(context.Background(), i) })
+	return inParallel(callers, s.settled, func(i int) error { return s.idemSubject.Pair(context.Background(), i) })
 }
 
 func (s *idemReplay) Pair(ctx context.Context, i int) error {
-	return s.idemSubject.Pair(ctx, i%replayed)
+	return s.idemSubject.Pair(ctx, i%s.settled)
 }
 
 func (s *idemReplay) Close() error {
 	var err error
-	if n := s.local.count.Load(); n != replayed {
-		err = fmt.Errorf("%d requests were sent for %d settled intents", n, replayed)
+	if n := s.local.count.Load(); n != int64(s.settled) {
+		err = fmt.Errorf("%d requests were sent for %d settled intents", n, s.settled)
 	}
 	return errors.Join(err, s.idemSubject.Close())
 }

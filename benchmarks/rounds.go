@@ -26,7 +26,7 @@ func (d *driver) asked(e entry) bool {
 func (d *driver) pick(groups ...group) []entry {
 	var list []entry
 	for _, e := range subjects() {
-		if slices.Contains(groups, e.group) && d.asked(e) && e.name != "idem-replay" {
+		if slices.Contains(groups, e.group) && d.asked(e) {
 			list = append(list, e)
 		}
 	}

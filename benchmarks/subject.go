@@ -35,10 +35,11 @@ type weighted interface {
 type group string
 
 const (
-	groupFloor group = "floor"
-	groupPeer  group = "peer"
-	groupIdem  group = "idem"
-	groupHTTP  group = "http"
+	groupFloor  group = "floor"
+	groupPeer   group = "peer"
+	groupIdem   group = "idem"
+	groupReplay group = "replay"
+	groupHTTP   group = "http"
 )
 
 // An entry is one configuration of a subject.

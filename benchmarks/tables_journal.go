@@ -122,21 +122,21 @@ func (d *driver) tableTakeOver(ctx context.Context) error {
 
 // tableReplay measures answers from the journal.
 func (d *driver) tableReplay(ctx context.Context) error {
-	e, err := subjectByName("idem-replay")
-	if err != nil {
+	entries := d.pick(groupReplay)
+	if err := d.rounds(ctx, entries, []int{1, replayCallers}, spec{}); err != nil {
 		return err
 	}
-	if err := d.rounds(ctx, []entry{e}, []int{1, replayCallers}, spec{}); err != nil {
-		return err
-	}
-	t := table{title: "(h) Replay of settled intents", head: []string{"", "replays/s", "p50", "p99", "allocations", "syncs"}}
-	for _, n := range []int{1, replayCallers} {
-		r, ok := d.typical(e.name, n)
-		if !ok {
-			t.add(plural(n), "failed", "–", "–", "–", "–")
-			continue
+	t := table{title: "(h) Replay of settled intents",
+		head: []string{"", "", "replays/s", "p50", "p99", "allocations", "syncs"}}
+	for _, e := range entries {
+		for _, n := range []int{1, replayCallers} {
+			r, ok := d.typical(e.name, n)
+			if !ok {
+				t.add(e.label, plural(n), "failed", "–", "–", "–", "–")
+				continue
+			}
+			t.add(e.label, plural(n), number(r.rate()), short(r.P50), short(r.P99), fmt.Sprintf("%.1f", r.Mallocs), d.syncCell(e.name, n))
 		}
-		t.add(plural(n), number(r.rate()), short(r.P50), short(r.P99), fmt.Sprintf("%.1f", r.Mallocs), d.syncCell(e.name, n))
 	}
 	t.print()
 	return nil
