@@ -12,8 +12,10 @@ import (
 )
 
 const (
+	// Most intents have neither a change nor a note, and are spared two queries.
 	selectIntent = `SELECT key, kind, scope, name, repeat, cost, previous, fingerprint, rules, begun, owner,
-		head, payload, forgotten, checksum FROM intents WHERE id = ?`
+		head, payload, forgotten, checksum, EXISTS (SELECT 1 FROM changes WHERE intent = ?1),
+		EXISTS (SELECT 1 FROM notes WHERE intent = ?1) FROM intents WHERE id = ?1`
 	selectKindByID  = `SELECT operation, terms FROM kinds WHERE id = ?`
 	selectKindAgain = `SELECT id FROM kinds INDEXED BY sqlite_autoindex_kinds_1 WHERE operation = ? AND terms = ?`
 	selectChanges   = `SELECT version, kind, owner, standing, at, reason, note, tries, checksum
@@ -26,7 +28,7 @@ const (
 // load reads a whole record.
 func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 	r := &Record{}
-	var kind, owner, sum int64
+	var kind, owner, sum, changed, noted int64
 	found := false
 	err := c.query(selectIntent, func(row []value) error {
 		found = true
@@ -40,6 +42,7 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 		r.Rules, r.Begun, owner = int(intOf(row[8])), unixTime(intOf(row[9])), intOf(row[10])
 		r.Head, r.Payload = bytesOf(row[11]), bytesOf(row[12])
 		r.Forgotten, sum = unixTime(intOf(row[13])), intOf(row[14])
+		changed, noted = intOf(row[15]), intOf(row[16])
 		return nil
 	}, id)
 	if err != nil || !found {
@@ -53,11 +56,14 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 		return nil, err
 	}
 	r.Operation.Name, r.Terms = shared.operation, shared.terms
-	if owner, err = s.loadChanges(c, id, r, owner); err != nil {
+	if owner, err = s.loadChanges(c, id, r, owner, changed != 0); err != nil {
 		return nil, err
 	}
 	if r.Owner, err = s.ownership(c, owner); err != nil {
 		return nil, err
+	}
+	if noted == 0 {
+		return r, nil
 	}
 	err = c.query(selectNotes, func(row []value) error {
 		r.Notes = append(r.Notes, Note{Key: r.Key, At: unixTime(intOf(row[0])), Reason: string(bytesOf(row[1])), Text: string(bytesOf(row[2]))})
@@ -67,8 +73,8 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 }
 
 // loadChanges reads what became of an intent, and returns its owner by its newest
-// row.
-func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (int64, error) {
+// row. changed tells whether there is more than an outcome.
+func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64, changed bool) (int64, error) {
 	newest := 0
 	add := func(version, kind, holder, at value, st, reason, note, tries []byte) (*Change, error) {
 		standing, err := decodeStanding(st)
@@ -88,14 +94,17 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64) (
 		}
 		return &r.Changes[len(r.Changes)-1], nil
 	}
-	err := c.query(selectChanges, func(row []value) error {
-		st, reason, note, tries := bytesOf(row[3]), bytesOf(row[5]), bytesOf(row[6]), bytesOf(row[7])
-		if r.Forgotten.IsZero() && !sumFits(intOf(row[8]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[2]), intOf(row[4])}, st, reason, note, tries) {
-			return damaged("key "+r.Key, "a change does not fit its checksum")
-		}
-		_, err := add(row[0], row[1], row[2], row[4], st, reason, note, tries)
-		return err
-	}, id)
+	var err error
+	if changed {
+		err = c.query(selectChanges, func(row []value) error {
+			st, reason, note, tries := bytesOf(row[3]), bytesOf(row[5]), bytesOf(row[6]), bytesOf(row[7])
+			if r.Forgotten.IsZero() && !sumFits(intOf(row[8]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[2]), intOf(row[4])}, st, reason, note, tries) {
+				return damaged("key "+r.Key, "a change does not fit its checksum")
+			}
+			_, err := add(row[0], row[1], row[2], row[4], st, reason, note, tries)
+			return err
+		}, id)
+	}
 	if err != nil {
 		return 0, err
 	}
