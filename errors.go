@@ -56,7 +56,11 @@ type InDoubtError struct {
 
 // Error says what happened and what to do next.
 func (e *InDoubtError) Error() string {
-	s := fmt.Sprintf("idem: %s (key %s) is in doubt after %d attempts: it may have happened", e.Operation, e.Key, e.Attempts)
+	many := "s"
+	if e.Attempts == 1 {
+		many = ""
+	}
+	s := fmt.Sprintf("idem: %s (key %s) is in doubt after %d attempt%s: it may have happened", e.Operation, e.Key, e.Attempts, many)
 	if e.Err != nil {
 		s += fmt.Sprintf(" (%v)", e.Err)
 	}
