@@ -47,6 +47,7 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 	// Before others can find it: whoever does, and runs it first, takes this note with
 	// it, so that the caller here does not take it for one that nobody ran.
 	c.mu.Lock()
+	c.writes = true // or would: what it sees of the clock is made durable too
 	c.idle[r.Key] = idleClaim{since: time.Now()}
 	c.mu.Unlock()
 	inserted := false
@@ -78,9 +79,6 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 		if obstacle == NoObstacle {
 			inserted = true
 			r.Owner = OwnedHere
-			c.mu.Lock()
-			c.writes = true
-			c.mu.Unlock()
 			return &Intent{client: c, record: r}, nil
 		}
 		c.clock.saw(standing)

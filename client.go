@@ -26,7 +26,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	closed  bool
-	writes  bool                     // it began or carried out something, so it does not only read
+	writes  bool                     // it was asked to begin or carry out something, so it does not only read
 	runs    map[string]*run          // by key: what is being executed here
 	idle    map[string]idleClaim     // by key: begun here, and nobody called Do yet
 	unsaved map[string]unsavedChange // by key: what the journal would not take

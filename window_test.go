@@ -224,6 +224,29 @@ func TestAClockThatJumpsBackNeverLengthensAWindow(t *testing.T) {
 		clock.set(passed - back + more)
 		sent(t, w, clocked(w, clock), 8)
 	})
+	t.Run("killed while idle, after replays only", func(t *testing.T) {
+		t.Parallel()
+		w, clock := newWorld(t), &wall{}
+		require.NoError(t, w.server.Script(append([]idemtest.Fault{{}}, losses(8)...)...))
+		c := clocked(w, clock)
+		_, err := c.Do(w.invoice(100), idem.Operation{Name: "create_invoice", ID: "settled"})
+		require.NoError(t, err)
+		sent(t, w, c, 5)
+		require.NoError(t, c.Close())
+		p := w.agent(agentArgs{ID: "settled", Cents: 100, Ahead: passed, IdleRelease: 4 * time.Millisecond})
+		w.begin(p)
+		p.tell("do")
+		require.Contains(t, p.hear(), "200")
+		p.tell("wall " + (passed - back).String())
+		p.expect("set")
+		other := newWitness(t, w.path)
+		for ctx := testCtx(t); other.value("user clock offset") == ""; { // until the idle process has noticed
+			require.NoError(t, ctx.Err())
+		}
+		p.kill()
+		clock.set(passed - back + more)
+		sent(t, w, clocked(w, clock), 5)
+	})
 }
 
 // TestAClockThatJumpsAheadAndBackOnlyShortensAWindow.

@@ -253,7 +253,7 @@ func (a *agent) setClock(random *rand.Rand) {
 	a.mu.Unlock()
 	step := time.Duration(random.Int64N(int64(2*a.w.promised))) - a.w.promised
 	a.w.step(a, step)
-	a.rest(6 * time.Second)
+	a.rest(noticed)
 	a.mu.Lock()
 	a.calm--
 	a.mu.Unlock()

@@ -30,6 +30,7 @@ type world struct {
 	mu    sync.Mutex
 	began time.Time
 	ahead time.Duration // of the machine's clock
+	known time.Time     // when the last step of it is durable, since somebody lives who saw it
 	trace strings.Builder
 	told  []history.Tell
 	found []string
@@ -116,8 +117,27 @@ func (w *world) step(a *agent, d time.Duration) {
 	}
 	w.mu.Lock()
 	w.ahead += d
+	w.known = time.Now().Add(noticed)
 	w.mu.Unlock()
 	w.log("%s: the clock is set by %v", a.name, d)
+}
+
+// noticed is after how long a step of the clock is durable, where somebody lives who
+// saw it.
+const noticed = 6 * time.Second
+
+// settled waits until the last step of the clock is known: a process that starts
+// within seconds of one has no way of telling it from a clock that was always so.
+func (w *world) settled(n int) {
+	for {
+		w.mu.Lock()
+		left := time.Until(w.known)
+		w.mu.Unlock()
+		if left <= 0 {
+			return
+		}
+		time.Sleep(left + time.Duration(n*17+1)*time.Nanosecond)
+	}
 }
 
 // arrived looks at the one thing that only true time tells: a key that is used
@@ -171,6 +191,7 @@ func run(seed uint64, broken Break) Result {
 func (w *world) lives(n int, random *rand.Rand) {
 	time.Sleep(time.Duration(n*7+1) * time.Microsecond)
 	for life := range 2 + random.IntN(6) {
+		w.settled(n)
 		fuel := 0
 		if random.IntN(4) > 0 {
 			fuel = 1 + random.IntN(30)
