@@ -12,7 +12,7 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "attempt ends with its caller", Breaks: "one caller's cancel cuts the attempt that others wait for",
-			Edits:   []Edit{{"r.base = context.WithoutCancel(ctx)\n\tctx, r.cancel", "r.base = ctx\n\tctx, r.cancel"}},
+			Edits:   []Edit{{"if r.base = ctx; ctx.Done() != nil {", "if r.base = ctx; ctx.Done() == nil {"}},
 			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
 		},
 		{

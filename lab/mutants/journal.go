@@ -31,9 +31,12 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
 		},
 		{
-			Name: "answer before COMMIT", Breaks: "who leads a transaction is answered before it is committed",
-			Edits:   []Edit{{"q.lead(ctx, w)\n\treturn w.err", "go q.lead(ctx, w)\n\treturn nil"}},
-			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk", "TestAnyNumberOfCrashesMakeOneEffect"},
+			Name: "answer before COMMIT", Breaks: "a transaction is committed when the next one begins, and its writers are answered before",
+			Edits: []Edit{
+				{`q.conn.exec("COMMIT")`, `q.conn.exec("SELECT 1")`},
+				{`err := q.conn.exec("BEGIN IMMEDIATE")`, "q.conn.exec(\"COMMIT\")\nerr := q.conn.exec(\"BEGIN IMMEDIATE\")"},
+			},
+			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
 		},
 		{
 			Name: "COMMIT error ignored", Breaks: "a commit that failed is taken for one that worked",

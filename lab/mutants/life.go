@@ -87,7 +87,7 @@ func lifeMutants() []Mutant {
 		{
 			Name: "short reply done", Breaks: "a reply shorter than its Content-Length is taken for the outcome",
 			Edits:   []Edit{{"err = io.ErrUnexpectedEOF\n", "err = nil\n"}},
-			Killers: []string{"TestRepliesThatAreNotWhole"},
+			Killers: []string{"TestAReplyShorterThanItSays"},
 		},
 		{
 			Name: "silent transport believed", Breaks: "a transport that tells nothing of its connections is taken for one that had none",

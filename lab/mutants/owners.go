@@ -43,7 +43,7 @@ func ownerMutants() []Mutant {
 		{
 			Name: "never parked", Breaks: "an intent over which every owner dies is taken over for ever",
 			Edits:   []Edit{{"return r.st.Takeovers <= maxTakeovers &&", "return r.st.Takeovers <= 1000*maxTakeovers &&"}},
-			Killers: []string{"TestTakeoversAreCounted", "TestClaimed", "TestAnyNumberOfCrashesMakeOneEffect"},
+			Killers: []string{"TestAnIntentThatKillsItsOwnersIsParked"},
 		},
 		{
 			Name: "no mark", Breaks: "without a contract, an attempt is not marked on disk before it is sent",
@@ -80,7 +80,7 @@ func ownerMutants() []Mutant {
 		{
 			Name: "begun by a caller, recovered", Breaks: "Recover takes away what a caller here began a moment ago",
 			Edits:   []Edit{{"|| begun || c.running(r.Key)", "|| begun && r.Key == \"\" || c.running(r.Key)"}},
-			Killers: []string{"TestBeginRunsWhatIsIdleHere", "TestABeginThatReturnsLate"},
+			Killers: []string{"TestRecoverLeavesWhatWasJustBegun"},
 		},
 	}
 }
