@@ -66,6 +66,9 @@ func (s *sqliteJournal) Prune(ctx context.Context, outcomes, identities time.Tim
 				return total, err
 			}
 			total += n
+			if last != 0 && last <= after {
+				return total, outOfOrder(last)
+			}
 			after, more = last, last != 0
 		}
 	}

@@ -129,6 +129,12 @@ func damaged(row, why string) error {
 	return fmt.Errorf("the journal's row of %s is damaged (%s): the disk changed it; look at the far side what became of it, and restore the file", row, why)
 }
 
+// outOfOrder: SQLite trusts the order of its pages. Where a number in one is damaged,
+// whoever goes on from the last row that he was given would never come to an end.
+func outOfOrder(id int64) error {
+	return damaged(fmt.Sprintf("intent number %d", id), "it comes after one with a higher number")
+}
+
 func (s *sqliteJournal) kindOf(c *conn, id int64) (kindKey, error) {
 	s.mu.Lock()
 	k, ok := s.names[id]
@@ -216,6 +222,9 @@ func (s *sqliteJournal) Page(ctx context.Context, f Filter, after string, limit 
 				return nil
 			}
 			for _, id := range ids {
+				if id <= last {
+					return outOfOrder(id)
+				}
 				r, err := s.load(c, id)
 				if err != nil {
 					return err
