@@ -112,6 +112,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(2)
 	}
+	if l.kept != "" {
+		if err := os.MkdirAll(l.kept, 0o700); err != nil {
+			fmt.Fprintln(os.Stderr, "lab:", err)
+			os.Exit(2)
+		}
+	}
 	s := quick
 	switch {
 	case *isNightly:
