@@ -35,7 +35,10 @@ func (l lab) killSuites() []suite {
 // faultKinds looks at how often the suites before it met each kind of fault, and
 // goes on with those that were rare.
 func (l lab) faultKinds(ctx context.Context, s scale) (counts, error) {
-	each := l.of(s, 1, 100, 100)
+	each := 100 // in each part too
+	if s == quick {
+		each = 1
+	}
 	t, err := kill.TopUp(ctx, l.seed+1_000_000, l.hits, each)
 	missing := l.hits.Missing(each)
 	n := counts{unit: "kinds", tried: len(kill.FaultNames()), broken: t.Bad + len(missing), found: t.Cases}
