@@ -7,7 +7,7 @@ func payloadMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "body not fingerprinted", Breaks: "another body under a known ID gets the first outcome",
-			Edits:   []Edit{{"return sha256.Sum256(append(b, body...))", "return sha256.Sum256(b)"}},
+			Edits:   []Edit{{"return sha256.Sum256(append(b, body...))", "return sha256.Sum256(append(b, body[:0]...))"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload", "TestFingerprintOfJSON"},
 		},
 		{

@@ -7,8 +7,8 @@ func wireMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "new key each attempt", Breaks: "every attempt has a key of its own",
-			Edits: []Edit{{"body := &sendBody{}\n", "if fresh, err := randomKey(Operation{}); err == nil && w.head.header.Get(defaultKeyHeader) != \"\" {\n" +
-				"\t\tw.head.header.Set(defaultKeyHeader, fresh)\n\t}\n\tbody := &sendBody{}\n"}},
+			Edits: []Edit{{"resp, err := base.RoundTrip(req)", "if fresh, err := randomKey(Operation{}); err == nil && req.Header.Get(defaultKeyHeader) != \"\" {\n" +
+				"\t\treq.Header.Set(defaultKeyHeader, fresh)\n\t}\n\tresp, err := base.RoundTrip(req)"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
@@ -52,7 +52,7 @@ func wireMutants() []Mutant {
 		{
 			Name: "Retry-After ignored", Breaks: "a far side that asks to be left alone is asked again at once",
 			Edits:   []Edit{{"return true, retryAfter(x.full, c.clock.now())", "return true, 0"}},
-			Killers: []string{"TestRetryAfterIsCapped"},
+			Killers: []string{"TestRetryAfterIsObeyed"},
 		},
 		{
 			Name: "Retry-After uncapped", Breaks: "a far side can put a call to sleep for a day",
@@ -73,7 +73,7 @@ func wireMutants() []Mutant {
 			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside ours",
 			Edits: []Edit{{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
 				{"h.header[http.CanonicalHeaderKey(name)] = w.keyHeader", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)"}},
-			Killers: []string{"TestTransportReplacesTheKeyAndChangesNothingOfTheRequest"},
+			Killers: []string{"TestEveryAttemptCarriesTheKeyAlone"},
 		},
 		{
 			Name: "unsafe without an operation", Breaks: "a request that may change something is sent without an intent",
