@@ -38,7 +38,7 @@ func payloadMutants() []Mutant {
 		{
 			Name: "parts not framed", Breaks: "two payloads whose parts run together are the same",
 			Edits:   []Edit{{"b = binary.AppendUvarint(b, uint64(len(part)))\n", ""}},
-			Killers: []string{"TestFingerprintPartsNeverRunTogether"},
+			Killers: []string{"TestFieldsNeverRunTogether"},
 		},
 		{
 			Name: "large numbers rounded", Breaks: "9007199254740993 and 9007199254740992 are the same number",
