@@ -12,7 +12,7 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "attempt ends with its caller", Breaks: "one caller's cancel cuts the attempt that others wait for",
-			Edits:   []Edit{{"if r.base = ctx; ctx.Done() != nil {", "if r.base = ctx; ctx.Done() == nil {"}},
+			Edits:   []Edit{{"r.base = context.WithoutCancel(ctx)\n\tctx, r.cancel", "r.base = ctx\n\tctx, r.cancel"}},
 			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
 		},
 		{
@@ -43,7 +43,7 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "idle Begin kept", Breaks: "a Begin that sees no Do keeps others waiting as long as its process lives",
-			Edits:   []Edit{{"c.release(c.options.idleRelease)", "c.release(1000 * c.options.idleRelease)"}},
+			Edits:   []Edit{{"c.release(c.options.idleRelease)", "c.release(time.Hour)"}},
 			Killers: []string{"TestAnIdleBeginIsReleased"},
 		},
 		{
@@ -72,11 +72,10 @@ func callMutants() []Mutant {
 			Killers: []string{"TestPanicOfTheProgramsOwnCode"},
 		},
 		{
-			Name: "race of the runs", Breaks: "a run leaves the table of runs without its lock",
-			Race: true,
-			Edits: []Edit{{"r.client.mu.Lock()\n\tdelete(r.client.runs, r.record.Key)\n\tr.client.mu.Unlock()",
-				"delete(r.client.runs, r.record.Key)"}},
-			Killers: []string{"TestBeginJoinsWhatRunsHere", "TestGroupCommit", "TestABeginThatReturnsLate"},
+			Name: "race of two Begins", Breaks: "a Begin notes its intent without the lock that guards the note", Race: true,
+			Edits: []Edit{{"c.idle[r.Key] = idleClaim{since: time.Now()}\n\tc.mu.Unlock()",
+				"c.mu.Unlock()\n\tc.idle[r.Key] = idleClaim{since: time.Now()}"}},
+			Killers: []string{"TestEveryOpenIntentIsFound"},
 		},
 	}
 }

@@ -13,7 +13,7 @@ func contractMutants() []Mutant {
 		{
 			Name: "GraphQL errors disagree", Breaks: "of several GraphQL errors only the last is looked at", Package: "contracts",
 			Edits:   []Edit{{"ran || (i > 0 && v != verdict) {", "ran || i < 0 {"}},
-			Killers: []string{"TestVerdicts", "TestStrangeBodies"},
+			Killers: []string{"TestErrorsHaveToAgree"},
 		},
 		{
 			Name: "AWS in progress refused", Breaks: "a transaction that AWS is still executing is taken for refused", Package: "contracts",

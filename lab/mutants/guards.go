@@ -43,7 +43,7 @@ func guardMutants() []Mutant {
 		{
 			Name: "failed one re-emitted", Breaks: "what failed stands in the way of the same payload under another ID",
 			Edits:   []Edit{{"o.state = 2\n", "o.state = 9\n"}},
-			Killers: []string{"TestAReemissionJoinsWhatIsUnderWayAndNotWhatFailed"},
+			Killers: []string{"TestWhatWasRefusedIsNobodysFirst"},
 		},
 		{
 			Name: "guards not kept", Breaks: "a guarded intent leaves no row that later ones are measured by",

@@ -22,12 +22,12 @@ func toolMutants() []Mutant {
 		},
 		{
 			Name: "late success dropped", Breaks: "what a tool that outlived its time came back with is not recorded",
-			Edits:   []Edit{{"c.recordLate(rec, c.judgeTool(call, back))", "_ = c.recordLate"}},
+			Edits:   []Edit{{"c.recordLate(rec, c.judgeTool(call, back))", "_ = c.judgeTool(call, back)"}},
 			Killers: []string{"TestAToolThatOutlivesItsTimeIsInDoubt", "TestWhatComesLateAndIsNoSuccessIsAnAuditRow"},
 		},
 		{
 			Name: "writes after its return", Breaks: "a tool's goroutine may write under its key after the function returned",
-			Edits:   []Edit{{"t.over = true\n", ""}},
+			Edits:   []Edit{{"return t.done, t.maybe, t.over || t.ctx.Err() != nil", "return t.done, t.maybe, false"}},
 			Killers: []string{"TestNothingIsWrittenUnderAToolsKeyAfterItReturned"},
 		},
 		{
@@ -37,7 +37,7 @@ func toolMutants() []Mutant {
 		},
 		{
 			Name: "child's doubt hidden", Breaks: "a tool may say that nothing was sent although its child may have been",
-			Edits:   []Edit{{"call.saw(childFinding(in, err)) //", "_ = childFinding // "}},
+			Edits:   []Edit{{"call.saw(childFinding(in, err)) //", "call.saw(foundNotSent) //"}},
 			Killers: []string{"TestAToolIsNotUnsentWhereItsChildWas"},
 		},
 		{

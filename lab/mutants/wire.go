@@ -71,8 +71,10 @@ func wireMutants() []Mutant {
 		},
 		{
 			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside ours",
-			Edits: []Edit{{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
-				{"h.header[http.CanonicalHeaderKey(name)] = w.keyHeader", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)"}},
+			Edits: []Edit{
+				{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
+				{"h.header[http.CanonicalHeaderKey(name)] = ", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)\n\t\t_ = "},
+			},
 			Killers: []string{"TestEveryAttemptCarriesTheKeyAlone"},
 		},
 		{
