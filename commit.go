@@ -28,6 +28,7 @@ type committer struct {
 	queue   []*write
 	spare   []*write // answered ones, to be used again
 	leading bool
+	wrote   int   // by the last batch
 	broken  error // an I/O error at COMMIT: nothing more is written until it is reopened
 }
 
@@ -137,12 +138,16 @@ func (q *committer) withdraw(w *write) bool {
 // included, and passes the lead on. Until it has the lock anybody may leave the
 // queue; a leader whose time is up leaves alone.
 func (q *committer) lead(ctx context.Context, own *write) {
-	for n, i := 0, 0; i < gathering; i++ {
+	q.mu.Lock()
+	n := len(q.queue)
+	alone := n == 1 && q.wrote <= 1 // then letting others run only wakes another thread
+	q.mu.Unlock()
+	for i := 0; i < gathering && !alone; i++ {
 		runtime.Gosched()
 		q.mu.Lock()
 		grown := len(q.queue)
 		q.mu.Unlock()
-		if grown == n {
+		if grown == n && i > 0 {
 			break
 		}
 		n = grown
@@ -160,6 +165,7 @@ func (q *committer) lead(ctx context.Context, own *write) {
 		own.err = err
 	} else {
 		batch, q.queue = q.queue, nil
+		q.wrote = len(batch)
 	}
 	q.mu.Unlock()
 	q.write(batch, err)

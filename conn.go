@@ -97,7 +97,8 @@ func (c *conn) add(query string, row []driver.NamedValue) (bool, error) {
 		c.changed = true
 		return true, nil
 	}
-	if broken, ok := err.(sqlite3.Error); ok && broken.Code == sqlite3.ErrConstraint {
+	if broken, ok := err.(sqlite3.Error); ok &&
+		(broken.ExtendedCode == sqlite3.ErrConstraintNotNull || broken.ExtendedCode == sqlite3.ErrConstraintPrimaryKey) {
 		err = nil
 	}
 	return false, err

@@ -57,6 +57,12 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 			h.removed = append(h.removed, "header "+name)
 			continue
 		}
+		if len(values) == 0 { // which only means something for one header: none of the usual kind
+			if http.CanonicalHeaderKey(name) == "User-Agent" {
+				h.header["User-Agent"] = []string{""}
+			}
+			continue
+		}
 		copies = append(copies, values...)
 		h.header[name] = copies[len(copies)-len(values) : len(copies) : len(copies)]
 	}
@@ -66,6 +72,13 @@ func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secret
 		h.removed = append(h.removed, "userinfo")
 	}
 	clean.Fragment, clean.RawFragment = "", ""
+	if clean.Opaque != "" { // as it reads back from the journal: each attempt sends the same
+		plain, err := url.Parse(clean.Scheme + ":" + clean.Opaque)
+		if err != nil {
+			return head{}, nil, secrets{}, fmt.Errorf("the request's URL has an Opaque part that cannot be read: set Path and RawPath instead")
+		}
+		clean.Opaque, clean.Path, clean.RawPath = "", plain.Path, plain.RawPath
+	}
 	var names []string
 	clean.RawQuery, s.query, names = splitQuery(u.RawQuery, keyQuery, p.Redact)
 	for _, name := range names {
@@ -144,8 +157,8 @@ func (h head) fingerprinted(body []byte, p Policy) payload {
 type wireRequest struct {
 	head       head
 	body       []byte
-	place, key string   // as Terms.KeyPlace has it
-	keyHeader  []string // the key's header, where it is in one
+	place, key string // as Terms.KeyPlace has it
+	keyValue   string // of its header, where it is in one
 	asksJSON   bool
 }
 
@@ -169,8 +182,8 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 		if r.Terms.Quoted {
 			value = `"` + value + `"`
 		}
-		w.keyHeader = []string{value}
-		h.header[http.CanonicalHeaderKey(name)] = w.keyHeader
+		w.keyValue = value
+		h.header[http.CanonicalHeaderKey(name)] = []string{value}
 	case "query":
 		h.url.RawQuery = setPair(h.url.RawQuery, name, r.Key)
 	case "field":
@@ -184,7 +197,7 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 		h.header[http.CanonicalHeaderKey(r.Terms.FirstSent)] = []string{at}
 	}
 	for name, values := range s.header {
-		h.header[name] = values
+		h.header[name] = slices.Clone(values) // what signs a request may write into it
 	}
 	if s.query != "" {
 		if h.url.RawQuery != "" {
@@ -207,7 +220,7 @@ func (w *wireRequest) keepKey(req *http.Request) {
 		if req.Header == nil {
 			req.Header = http.Header{}
 		}
-		req.Header[name] = slices.Clone(w.keyHeader)
+		req.Header[name] = []string{w.keyValue}
 	}
 	// A query that has it stays as it is: it may have been signed.
 	if name := keyIn(w.place, "query "); name != "" && req.URL.Query().Get(name) != w.key {

@@ -35,6 +35,7 @@ type run struct {
 	stop   bool      // the last attempt was the last that this run may make
 	fault  error     // why it cannot go on
 
+	returned bool  // execute did, and did not panic
 	writes   []Try // what the last run of a tool's function wrote to the wire
 	panicked any   // a tool function's panic, for one of the callers
 
@@ -123,9 +124,7 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) (
 	fresh = fresh && idle.version == rec.Standing().Version
 	r := &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
-	if r.base = ctx; ctx.Done() != nil {
-		r.base = context.WithoutCancel(ctx)
-	}
+	r.base = context.WithoutCancel(ctx)
 	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)
@@ -133,6 +132,7 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) (
 		defer c.work.Done()
 		defer r.finish()
 		r.execute(ctx, fresh)
+		r.returned = true
 	}
 }
 
@@ -143,6 +143,9 @@ func (r *run) finish() {
 	if v := recover(); v != nil {
 		r.panicked, r.reply, r.again = v, nil, false
 		r.err = r.client.inDoubt(r.record, fmt.Errorf("the program panicked: %v", v))
+	} else if !r.returned { // runtime.Goexit, such as a test's FailNow
+		r.reply, r.again = nil, false
+		r.err = r.client.inDoubt(r.record, errors.New("the program ended the goroutine that carried it out"))
 	}
 	r.cancel()
 	r.client.mu.Lock()

@@ -33,8 +33,8 @@ func sendable(req *http.Request) error {
 		return fmt.Errorf("the request's URL has the path %q: it begins with /", u.Path)
 	}
 	for i := range len(u.RawQuery) {
-		if b := u.RawQuery[i]; b <= ' ' || b == 0x7f {
-			return fmt.Errorf("the request's query has a control character or a space at byte %d: make it with url.Values.Encode", i)
+		if b := u.RawQuery[i]; b <= ' ' || b == 0x7f || b == '#' {
+			return fmt.Errorf("the request's query has a control character, a space or a # at byte %d: make it with url.Values.Encode", i)
 		}
 	}
 	for name, values := range req.Header {

@@ -28,7 +28,7 @@ const (
 	// What stands in the way of a row makes its key NULL, which no row may have.
 	intentColumns = `INSERT INTO intents (id, identity, keyhash, key, kind, scope, name, repeat, cost, previous,
 		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?1,?2,?3,CASE WHEN `
-	intentValues = ` EXISTS (SELECT 1 FROM intents INDEXED BY intents_key WHERE keyhash = ?3 AND keyhash <> 0 AND key = ?4)
+	intentValues = ` EXISTS (SELECT 1 FROM intents INDEXED BY intents_key WHERE keyhash = ?20 AND keyhash <> 0 AND key = ?4)
 		OR EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?18 AND ?19 AND key = ?4)
 		THEN NULL ELSE ?4 END,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)`
 	insertFirst = intentColumns + `EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity = ?2)
@@ -62,6 +62,9 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 		}
 		return b.obstacle, b.standing, err
 	}
+	if r.Previous != "" {
+		s.replays.drop(identity)
+	}
 	s.mu.Lock()
 	s.owned[r.Key] = holding{b.id, identity}
 	if b.known == 0 { // from now on, since it is committed
@@ -79,7 +82,7 @@ type beginning struct {
 	g        Guards
 	identity int64
 	known    int64 // its kind, as knownKind has it
-	row      [19]driver.NamedValue
+	row      [20]driver.NamedValue
 
 	obstacle Obstacle
 	standing *Record
@@ -101,7 +104,8 @@ func (b *beginning) fill(kind int64) {
 	b.space = sum.space
 	var identity value
 	first, last := b.s.locator.identities(r.Key)
-	hash := keyHash(r.Key)
+	whole := keyHash(r.Key)
+	hash := whole
 	if r.Operation.ID != "" {
 		identity = b.identity
 		if first <= b.identity && b.identity <= last {
@@ -110,7 +114,7 @@ func (b *beginning) fill(kind int64) {
 	}
 	for i, v := range [...]value{nil, identity, hash, r.Key, kind, r.Operation.Scope, r.Operation.ID,
 		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
-		owner, r.Head, r.Payload, sum.with(kind, owner), first, last} {
+		owner, r.Head, r.Payload, sum.with(kind, owner), first, last, whole} {
 		b.row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 }

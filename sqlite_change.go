@@ -154,8 +154,9 @@ func (p *changing) append(c *conn) (bool, error) {
 	}
 	c.last = rowMark{id, version}
 	if final {
-		p.outcome.fill(id*generations+generation, version, change)
-		ok, err := c.add(insertOutcome, p.outcome.row[:])
+		var o outcome // p's own stays as it is, for another try
+		o.fill(id*generations+generation, version, change)
+		ok, err := c.add(insertOutcome, o.row[:])
 		if err == nil && !ok {
 			err = fmt.Errorf("the outcome of intent number %d cannot be added: one of its generation is there", id)
 		}

@@ -3,6 +3,7 @@
 package idem
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type replays struct {
 	mu    sync.Mutex
 	kept  map[int64]replay // by identity hash
 	bytes int
+	drops int // how often something was forgotten
 }
 
 type replay struct {
@@ -52,16 +54,24 @@ func (k *replays) get(identity int64, op Operation) *Record {
 	return known.record.copy()
 }
 
-func (k *replays) add(identity int64, r *Record) {
-	size := len(r.Payload) + len(r.Head)
-	if reply := r.reply(); reply != nil {
-		size += len(reply.Body)
-	}
+// at is a moment: what was forgotten after it is not added again by who read it
+// before.
+func (k *replays) at() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.drops
+}
+
+func (k *replays) add(identity int64, r *Record, read int) {
+	size := r.size()
 	if size > largestToKeep {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.drops != read {
+		return
+	}
 	if k.kept == nil {
 		k.kept = map[int64]replay{}
 	}
@@ -81,20 +91,62 @@ func (k *replays) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.kept, k.bytes = nil, 0
+	k.drops++
+}
+
+// drop is told that an identity has a newer link.
+func (k *replays) drop(identity int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.bytes -= k.kept[identity].size
+	delete(k.kept, identity)
+	k.drops++
 }
 
 func sameIdentity(a, b Operation) bool {
 	return a.Name == b.Name && a.Scope == b.Scope && a.ID == b.ID && a.Repeat == b.Repeat
 }
 
-// copy is a record that whoever gets it may open in place, as encryption does.
+// copy is a record that shares no memory: whoever gets it may write into it.
 func (r *Record) copy() *Record {
 	next := *r
+	next.Head, next.Payload = bytes.Clone(r.Head), bytes.Clone(r.Payload)
 	next.Changes, next.Notes = slices.Clone(r.Changes), slices.Clone(r.Notes)
 	for i := range next.Changes {
-		next.Changes[i].Tries = slices.Clone(r.Changes[i].Tries)
+		change := &next.Changes[i]
+		change.Tries = slices.Clone(change.Tries)
+		if change.Reply != nil {
+			reply := *change.Reply
+			reply.Header, reply.Body = reply.Header.Clone(), bytes.Clone(reply.Body)
+			change.Reply = &reply
+		}
 	}
 	return &next
+}
+
+// size is about how many bytes a record takes.
+func (r *Record) size() int {
+	const each = 64 // a header, a try or a note, besides its texts
+	n := len(r.Payload) + len(r.Head)
+	for _, change := range r.Changes {
+		n += len(change.Note)
+		for _, try := range change.Tries {
+			n += each + len(try.Reason) + len(try.Err)
+		}
+		if change.Reply != nil {
+			n += len(change.Reply.Body)
+			for name, values := range change.Reply.Header {
+				n += each + len(name)
+				for _, v := range values {
+					n += each + len(v)
+				}
+			}
+		}
+	}
+	for _, note := range r.Notes {
+		n += each + len(note.Text)
+	}
+	return n
 }
 
 // replayable is the newest link of r's identity, where it was seen settled before
@@ -106,6 +158,7 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 	if known := s.replays.get(identity, r.Operation); known != nil {
 		return known, nil
 	}
+	before := s.replays.at()
 	err = s.read(func(c *conn) error {
 		newest, _, _, err := s.newest(c, r.Operation)
 		if err != nil || newest == 0 {
@@ -118,7 +171,7 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 		return nil, err
 	}
 	if standing.Forgotten.IsZero() {
-		s.replays.add(identity, standing)
+		s.replays.add(identity, standing, before)
 	}
 	return standing, nil
 }

@@ -28,10 +28,10 @@ func (r *reply) send(w http.ResponseWriter, status string) {
 		if bare, ok := strings.CutPrefix(name, trailerPrefix); ok {
 			name = http.TrailerPrefix + bare
 		}
-		h[name] = values
+		h[name] = slices.Clone(values)
 	}
 	for name, values := range r.live {
-		h[name] = values
+		h[name] = slices.Clone(values)
 	}
 	if _, ok := r.header["Content-Type"]; !ok {
 		h["Content-Type"] = nil // the handler wished none: no guessing
