@@ -1,6 +1,7 @@
 package idem_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/uuid"
@@ -67,4 +68,25 @@ func TestAKeyOfTheJournalsIsNotTakenTwice(t *testing.T) {
 		_, err = c.Begin(testCtx(t), idem.Operation{Name: "thief", ID: id}, newInvoice(t, "http://api.invalid", 5))
 		require.ErrorContains(t, err, "another intent's already")
 	}
+}
+
+// Likewise where the key was made for one identity and used first for another.
+func TestAKeyOfAnotherIdentityIsNotTakenTwice(t *testing.T) {
+	t.Parallel()
+	var key string
+	seen := idem.Contract{CheckKey: func(k string) error { key = k; return errors.New("seen") }}
+	given := idem.Contract{NewKey: func() string { return key }}
+	path := newPath(t)
+	charge := idem.Operation{Name: "charge", ID: "order-1"}
+	c := newClient(t, path, idem.WithPolicy("charge", idem.Policy{Contract: seen}))
+	_, err := c.Begin(testCtx(t), charge, newInvoice(t, "http://api.invalid", 5))
+	require.ErrorContains(t, err, "seen")
+	require.NoError(t, c.Close())
+
+	c = newClient(t, path, idem.WithPolicy("charge", idem.Policy{Contract: given}), idem.WithPolicy("other", idem.Policy{Contract: given}))
+	in, err := c.Begin(testCtx(t), idem.Operation{Name: "other", ID: "order-2"}, newInvoice(t, "http://api.invalid", 5))
+	require.NoError(t, err)
+	require.Equal(t, key, in.Key())
+	_, err = c.Begin(testCtx(t), charge, newInvoice(t, "http://api.invalid", 5))
+	require.ErrorContains(t, err, "another intent's already")
 }

@@ -1,0 +1,102 @@
+package idem_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/idem-go/idem"
+	"github.com/stretchr/testify/require"
+)
+
+// A recorded outcome never changes, whatever its callers do with what they were
+// handed: each has bytes of its own.
+func TestCallersShareNoMemory(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, newPath(t))
+	_, err := idem.NewTool(c, "charge", stripe(), func(context.Context, string, struct{ Order string }) (map[string]string, error) {
+		return map[string]string{"receipt": "one"}, nil
+	})
+	require.NoError(t, err)
+	input := json.RawMessage(`{"Order":"x"}`)
+	for range 5 { // the first executes, the others read it, and find it kept
+		out, err := c.Call(testCtx(t), "charge", "1", input)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"receipt":"one"}`, string(out))
+		clear(out)
+	}
+	var wg sync.WaitGroup // the race detector sees what two of them share
+	for range 4 {
+		wg.Go(func() {
+			out, err := c.Call(testCtx(t), "charge", "1", input)
+			if err == nil {
+				clear(out)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Likewise the headers of a reply, whether it is executed, read or kept.
+func TestRepliesShareNoHeaders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.open(idem.WithPolicy("charge", stripe()))
+	var first string
+	for i := range 5 {
+		resp, err := c.Do(w.invoice(500), idem.Operation{Name: "charge", ID: "1"})
+		require.NoError(t, err)
+		if i == 0 {
+			first = resp.Header.Get("Content-Type")
+		}
+		require.Equal(t, first, resp.Header.Get("Content-Type"))
+		for name := range resp.Header {
+			resp.Header[name][0] = "written into"
+		}
+		bodyOf(t, resp)
+	}
+}
+
+// The journal's own callers too: a record belongs to whoever was given it.
+func TestJournalGivesRecordsAway(t *testing.T) {
+	t.Parallel()
+	j := openJournal(t)
+	op := idem.Operation{Name: "charge", ID: "1"}
+	settled(t, j, recordOf("key-1", op), "body")
+	for range 4 {
+		obstacle, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Guards{})
+		require.NoError(t, err)
+		require.Equal(t, idem.NewestLink, obstacle)
+		require.Equal(t, "payload", string(standing.Payload))
+		require.Equal(t, "body", string(standing.Changes[0].Reply.Body))
+		require.Equal(t, http.Header{"X-A": {"1"}}, standing.Changes[0].Reply.Header)
+		require.Equal(t, "POST http://api.invalid/\n", string(standing.Head))
+		clear(standing.Payload)
+		clear(standing.Head)
+		clear(standing.Changes[0].Reply.Body)
+		standing.Changes[0].Reply.Header["X-A"][0] = "2"
+		standing.Changes[0].Reply.Status = 500
+	}
+}
+
+// The newest link of an identity is the one that stands in the way, also where the
+// one before it succeeded and was asked for a moment ago.
+func TestBeginMeetsTheNewestLink(t *testing.T) {
+	t.Parallel()
+	j := uncheckedJournal(t, newPath(t))
+	op := idem.Operation{Name: "charge", ID: "1"}
+	settled(t, j, recordOf("key-1", op), "body")
+	_, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Guards{})
+	require.NoError(t, err)
+	require.Equal(t, "key-1", standing.Key)
+	next := recordOf("key-3", op)
+	next.Previous = "key-1"
+	obstacle, _, err := j.Begin(testCtx(t), next, idem.Guards{})
+	require.NoError(t, err)
+	require.Equal(t, idem.NoObstacle, obstacle)
+	_, standing, err = j.Begin(testCtx(t), recordOf("key-4", op), idem.Guards{})
+	require.NoError(t, err)
+	require.Equal(t, "key-3", standing.Key)
+}
