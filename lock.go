@@ -74,8 +74,7 @@ func (l *lockFile) wait(ctx context.Context, place int64) (unlock func(), err er
 
 // same tells whether the lock file at the path is still the one that is open.
 func (l *lockFile) same() error {
-	info, err := os.Stat(l.path)
-	if err == nil && os.SameFile(info, l.info) {
+	if ok, _ := isFile(l.path, l.info); ok {
 		return nil
 	}
 	return fmt.Errorf("the lock file %s is gone or another one is in its place, so other processes cannot know of this one: close the client and open it again", l.path)

@@ -352,8 +352,8 @@ func (s *sqliteJournal) closeFiles() error {
 // same tells whether the journal at the path is still the one that is open. A
 // writer whose file was unlinked would go on succeeding, for nobody.
 func (s *sqliteJournal) same() error {
-	info, err := os.Stat(s.path)
-	if err == nil && os.SameFile(info, s.file) {
+	ok, err := isFile(s.path, s.file)
+	if ok {
 		return s.locks.same()
 	}
 	if err == nil {
