@@ -25,17 +25,17 @@ func fileMutants() []Mutant {
 		},
 		{
 			Name: "journal unlinked unnoticed", Breaks: "a journal that was taken away goes on being written to",
-			Edits:   []Edit{{"if err == nil && os.SameFile(info, s.file) {", "if err == nil || info == nil {"}},
+			Edits:   []Edit{{"ok, err := isFile(s.path, s.file)\n\tif ok {", "ok, err := isFile(s.path, s.file)\n\tif ok || err != nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
 			Name: "journal replaced unnoticed", Breaks: "a journal in whose place another one is goes on being written to",
-			Edits:   []Edit{{"if err == nil && os.SameFile(info, s.file) {", "if err == nil && info != nil {"}},
+			Edits:   []Edit{{"ok, err := isFile(s.path, s.file)\n\tif ok {", "ok, err := isFile(s.path, s.file)\n\tif ok || err == nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
 			Name: "lock file replaced unnoticed", Breaks: "a lock file in whose place another one is goes on being believed",
-			Edits:   []Edit{{"if err == nil && os.SameFile(info, l.info) {", "if err == nil && info != nil {"}},
+			Edits:   []Edit{{"if ok, _ := isFile(l.path, l.info); ok {", "if ok, err := isFile(l.path, l.info); ok || err == nil {"}},
 			Killers: []string{"TestJournalTakenAway", "TestLockFileThatIsGone"},
 		},
 		{

@@ -148,6 +148,9 @@ func (m Mutant) noticed(said string) string {
 	if failed := regexp.MustCompile(`(?m)^\s*--- FAIL: (\w+)`).FindStringSubmatch(said); failed != nil {
 		return failed[1]
 	}
+	if strings.Contains(said, "WARNING: DATA RACE") {
+		return "the race detector"
+	}
 	lines := strings.Split(strings.TrimSpace(said), "\n")
 	return "a crash: " + lines[0]
 }
