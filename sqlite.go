@@ -22,6 +22,7 @@ const (
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
 	walSizeLimit   = 16 << 20
 	walPagesToCopy = 1000
+	writerCache    = 16 << 20 // bytes at most: an index of a million identities takes 25 MiB
 )
 
 // sqliteJournal is the Journal on SQLite: one connection that writes, a few that
@@ -247,6 +248,7 @@ func (s *sqliteJournal) connect() error {
 	for _, pragma := range []string{
 		fmt.Sprintf("PRAGMA journal_size_limit = %d", walSizeLimit),
 		fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", walPagesToCopy),
+		fmt.Sprintf("PRAGMA cache_size = -%d", writerCache>>10),
 		// On macOS an fsync leaves data in the drive's cache; elsewhere these do nothing.
 		"PRAGMA fullfsync = ON",
 		"PRAGMA checkpoint_fullfsync = ON",

@@ -8,15 +8,15 @@ import "strconv"
 // the tail, however many settled intents there are.
 
 const (
-	sweepEvery = 1024
-	sweepLag   = 512 // the newest intents are mostly still under way
+	sweepEvery = 256
+	sweepLag   = 128 // the newest intents are mostly still under way
 	parkOpen   = `INSERT OR IGNORE INTO parked (id) SELECT i.id * 4096 FROM intents i WHERE i.id >= ? AND i.id < ?
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = i.id * 4096)`
 	unpark = `DELETE FROM parked WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.id = parked.id)`
 )
 
 // sweep raises the floor, below which recovery looks only at what is parked. It is
-// part of a Begin's transaction now and then, and reads a thousand ids.
+// part of a Begin's transaction now and then, and reads a few hundred ids.
 func (s *sqliteJournal) sweep(c *conn, newest int64) error {
 	floor, err := s.floor(c)
 	if err != nil {
