@@ -30,7 +30,7 @@ func (l lab) powerSuites() []suite {
 }
 
 func (l lab) controls(ctx context.Context, in power.Lab) (counts, error) {
-	all, err := in.Controls(ctx, l.seed, 10_000)
+	all, err := in.Controls(ctx, l.seed, 40_000)
 	n := counts{unit: "controls", tried: len(all)}
 	for _, c := range all {
 		n.control(c.Name, c.Caught, c.Tally.Booted, "images")

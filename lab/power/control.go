@@ -84,7 +84,7 @@ func (l Lab) control(ctx context.Context, c control, from uint64, images int) (*
 	b := newBench(g, images)
 	for seed := from; err == nil && !b.enough() && !b.tally.broke(c.rules) && ctx.Err() == nil; seed++ {
 		if c.kills {
-			err = b.secondOf(ctx, newPlan(seed), kill, 4*secondRuns, controlShare)
+			err = b.secondOf(ctx, newPlan(seed), killAtSync, 4*secondRuns, controlShare)
 		} else {
 			err = b.imagesOf(ctx, newPlan(seed), controlShare)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/idem-go/idem/lab/disk"
 )
@@ -15,8 +16,9 @@ import (
 type crash uint8
 
 const (
-	powerLoss crash = iota // the disk holds one of its images
-	kill                   // the disk is as the program saw it, and no more durable than before
+	powerLoss  crash = iota // the disk holds one of its images
+	kill                    // the disk is as the program saw it, and no more durable than before
+	killAtSync              // the same, always just before the log is synced
 )
 
 // Recoveries cuts the power during runs, lets the agent come back on what is left,
@@ -88,8 +90,9 @@ func (b *bench) comeBack(ctx context.Context, p plan, w world, where string, sha
 // what the next process sees is not durable.
 func (rec recording) end(how crash, lots *rand.Rand) (w world, at int, err error) {
 	at = lots.IntN(len(rec.log))
-	for tries := 0; how == kill && tries < 64 && (tries > 0 || lots.IntN(2) == 0); tries++ {
-		if next := at + 1; next < len(rec.log) && rec.log[next].op.Kind == disk.Sync {
+	for tries := 0; how != powerLoss && tries < 64 && (tries > 0 || how == killAtSync || lots.IntN(2) == 0); tries++ {
+		if next := at + 1; next < len(rec.log) && rec.log[next].op.Kind == disk.Sync &&
+			(how == kill || strings.HasSuffix(rec.log[next].op.Name, "-wal")) {
 			break
 		}
 		at = lots.IntN(len(rec.log))
@@ -105,7 +108,7 @@ func (rec recording) at(at int, how crash, lots *rand.Rand) (w world, err error)
 			return nil
 		}
 		w = world{events: events}
-		if how == kill {
+		if how != powerLoss {
 			w.disk = d.Clone()
 			w.disk.Believe(func() bool { return lots.IntN(2) == 0 }) // as the next Open does
 			w.image = w.disk.Image(disk.Keep, nil)
