@@ -238,12 +238,12 @@ func (r *Record) Standing() Standing {
 	return Standing{State: Pending, Window: r.Begun}
 }
 
-// reply is the recorded outcome, nil where there is none.
+// reply is the recorded outcome, nil where there is none: the one that the newest
+// change brought. A reply before it, such as a passing refusal of an intent that was
+// tried again since, is no outcome any more.
 func (r *Record) reply() *Reply {
-	for i := len(r.Changes) - 1; i >= 0; i-- {
-		if r.Changes[i].Reply != nil {
-			return r.Changes[i].Reply
-		}
+	if n := len(r.Changes); n > 0 {
+		return r.Changes[n-1].Reply
 	}
 	return nil
 }
