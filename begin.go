@@ -138,7 +138,7 @@ func (c *Client) reemitted(ctx context.Context, r, first *Record, p Policy) (in 
 
 // outlived is Standing.outlived at this moment.
 func (c *Client) outlived(r *Record, p Policy) bool {
-	return r.Standing().outlived(r.Terms, min(r.Terms.Retention, p.Contract.Retention), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
+	return r.Standing().outlived(r.Terms, r.Terms.retention(p), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
 }
 
 func forgotten(r *Record) error {

@@ -15,29 +15,33 @@ const numbersSummed = 1 << 32
 
 // rowSum is the checksum of a row.
 func rowSum(numbers []int64, texts ...[]byte) int64 {
-	var s summer
-	for _, text := range texts {
-		s.text(text)
-	}
-	return s.with(numbers...)
+	return sumOf(texts).with(numbers...)
 }
 
 // sumFits tells whether a row is what was written.
 func sumFits(sum int64, numbers []int64, texts ...[]byte) bool {
-	if sum&numbersSummed == 0 {
-		var s summer
-		for _, text := range texts {
-			s.text(text)
-		}
-		return sum == int64(s.sum)
-	}
-	return sum == rowSum(numbers, texts...)
+	return sumOf(texts).fits(sum, numbers...)
+}
+
+// intentFits tells whether the beginning of an intent is what was written.
+func intentFits(sum int64, r *Record, kind, owner int64) bool {
+	var s summer
+	s.intent(r)
+	return s.fits(sum, kind, owner)
 }
 
 // summer makes the checksum of a row, part by part.
 type summer struct {
 	sum   uint32
 	space []byte // for what has to be bytes first
+}
+
+func sumOf(texts [][]byte) *summer {
+	s := &summer{}
+	for _, text := range texts {
+		s.text(text)
+	}
+	return s
 }
 
 func (s *summer) add(b []byte) {
@@ -83,12 +87,10 @@ func (s *summer) with(numbers ...int64) int64 {
 	return numbersSummed | int64(s.sum)
 }
 
-// intentFits tells whether the beginning of an intent is what was written.
-func intentFits(sum int64, r *Record, kind, owner int64) bool {
-	var s summer
-	s.intent(r)
+// fits tells whether sum is the checksum of what was added and of these numbers.
+func (s *summer) fits(sum int64, numbers ...int64) bool {
 	if sum&numbersSummed == 0 {
 		return sum == int64(s.sum)
 	}
-	return sum == s.with(kind, owner)
+	return sum == s.with(numbers...)
 }

@@ -139,15 +139,14 @@ func (q *committer) withdraw(w *write) bool {
 // queue; a leader whose time is up leaves alone.
 func (q *committer) lead(ctx context.Context, own *write) {
 	q.mu.Lock()
-	n := len(q.queue)
-	alone := n == 1 && q.wrote <= 1 // then letting others run only wakes another thread
+	alone := len(q.queue) == 1 && q.wrote <= 1 // then letting others run only wakes another thread
 	q.mu.Unlock()
-	for i := 0; i < gathering && !alone; i++ {
+	for n, i := 0, 0; i < gathering && !alone; i++ {
 		runtime.Gosched()
 		q.mu.Lock()
 		grown := len(q.queue)
 		q.mu.Unlock()
-		if grown == n && i > 0 {
+		if grown == n {
 			break
 		}
 		n = grown

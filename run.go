@@ -186,10 +186,7 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 	r.settle(ctx)
 }
 
-// retention is Client.retentionOf for this run.
-func (r *run) retention() time.Duration {
-	return min(r.record.Terms.Retention, r.policy.Contract.Retention)
-}
+func (r *run) retention() time.Duration { return r.record.Terms.retention(r.policy) }
 
 func (r *run) maySend(now time.Time) bool {
 	return r.st.Takeovers <= maxTakeovers &&

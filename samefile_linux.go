@@ -56,8 +56,3 @@ func statxNumber() uintptr {
 	}
 	return 0
 }
-
-func isFileByStat(path string, known os.FileInfo) (bool, error) {
-	info, err := os.Stat(path)
-	return err == nil && os.SameFile(info, known), err
-}

@@ -5,7 +5,4 @@ package idem
 import "os"
 
 // isFile tells whether a path leads to the file that known describes.
-func isFile(path string, known os.FileInfo) (bool, error) {
-	info, err := os.Stat(path)
-	return err == nil && os.SameFile(info, known), err
-}
+func isFile(path string, known os.FileInfo) (bool, error) { return isFileByStat(path, known) }

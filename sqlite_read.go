@@ -232,10 +232,7 @@ func (s *sqliteJournal) Page(ctx context.Context, f Filter, after string, limit 
 				last = id
 				if r != nil && f.selects(r) {
 					page = append(page, r)
-					size += len(r.Payload) + len(r.Head)
-					if reply := r.reply(); reply != nil {
-						size += len(reply.Body)
-					}
+					size += r.size()
 				}
 				if len(page) == limit || size >= pageBytes {
 					break

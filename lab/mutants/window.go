@@ -38,8 +38,7 @@ func windowMutants() []Mutant {
 		{
 			Name: "looser retention", Breaks: "a retention that was raised since is believed for keys that are older",
 			Edits: []Edit{
-				{"return min(r.Terms.Retention, c.policyOf(r).Contract.Retention)", "return max(r.Terms.Retention, c.policyOf(r).Contract.Retention)"},
-				{"return min(r.record.Terms.Retention, r.policy.Contract.Retention)", "return max(r.record.Terms.Retention, r.policy.Contract.Retention)"},
+				{"return min(t.Retention, p.Contract.Retention)", "return max(t.Retention, p.Contract.Retention)"},
 			},
 			Killers: []string{"TestTheStricterRetentionCounts"},
 		},
