@@ -231,6 +231,7 @@ const busyLimit = 10 * time.Second
 // transaction ends the transaction that was begun, with the rows of a batch.
 func (q *committer) transaction(batch []*write) (failed *write, err error) {
 	q.conn.changed, q.conn.last, q.conn.newest = false, rowMark{}, -1
+	q.conn.placing = placing{added: q.conn.placing.added[:0]}
 	for _, w := range batch {
 		if err := w.apply(q.conn); err != nil {
 			if undo := q.rollBack(); undo != nil {

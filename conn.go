@@ -22,6 +22,7 @@ type conn struct {
 	changed    bool    // something was written in this transaction
 	last       rowMark // the last row of an intent that was
 	newest     int64   // the largest id of an intent; -1: not read in this transaction
+	placing    placing
 }
 
 // statement is a prepared one, with what each use of it needs anew.

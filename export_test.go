@@ -84,11 +84,11 @@ func Meet(r *Record, running, same bool) Meeting { return meet(r, running, same)
 // Queries are the journal's look-ups, by name.
 func Queries() map[string]string {
 	return map[string]string{
-		"newest": selectNewest, "key": selectKey, "intent": selectIntent, "changes": selectChanges,
+		"newest": selectNewest, "link": selectLink, "place": selectPlace, "young": selectYoung, "key of": selectKeyOf, "intent": selectIntent, "changes": selectChanges,
 		"outcomes": selectOutcomes, "notes": selectNotes, "open": selectOpen, "failed": selectFailed,
-		"by kind": selectByKind, "by identity": selectByIdentity, "begun": selectBegun, "last": selectLast, "top": selectTop,
+		"by kind": selectByKind, "counts": countByName, "drop kindred": dropKindred, "kindred": addKindred, "begun": selectBegun, "last": selectLast, "top": selectTop,
 		"same": selectSame, "budget": selectBudget, "counted": selectCounted,
-		"late": selectLate, "shed": selectToShed, "drop aliases": dropAliases,
+		"late": selectLate, "shed": selectToShed, "drop aliases": dropAliases, "drop places": dropPlaces,
 	}
 }
 

@@ -20,7 +20,7 @@ func TestLookupsUseIndexes(t *testing.T) {
 	require.NoError(t, err)
 
 	p := startChild(t, "Plans", path)
-	scan := regexp.MustCompile(`SCAN (i|intents|o|outcomes|changes|a|aliases|guarded|notes)\b`)
+	scan := regexp.MustCompile(`SCAN (i|intents|o|outcomes|changes|a|aliases|guarded|notes|p|places|kindred)\b`)
 	for range idem.Queries() {
 		name, plan, _ := strings.Cut(p.hear(), ": ")
 		t.Logf("%s: %s", name, plan)

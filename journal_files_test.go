@@ -39,7 +39,7 @@ func TestPragmas(t *testing.T) {
 		require.Equal(t, want, [2]int64{writer, reader}, pragma)
 	}
 	p := startChild(t, "Pragmas", w.path)
-	p.expect("wal 1768187245 3 4096 ok") // "idem" in ASCII, the format's version, the page size
+	p.expect("wal 1768187245 4 4096 ok") // "idem" in ASCII, the format's version, the page size
 	p.wait()
 }
 

@@ -19,9 +19,12 @@ var schema2 string
 //go:embed schema_3.sql
 var schema3 string
 
+//go:embed schema_4.sql
+var schema4 string
+
 // schemas are the steps from no journal to this version's, each bringing it to the
 // version of its place.
-func schemas() []string { return []string{schema1, schema2, schema3} }
+func schemas() []string { return []string{schema1, schema2, schema3, schema4} }
 
 // migrate makes the tables, or brings older ones to this version, in one
 // transaction that reads the version again under the lock.
@@ -72,6 +75,15 @@ func (s *sqliteJournal) migrateLocked(c *conn) error {
 	}
 	if version == schemaVersion {
 		return nil
+	}
+	if version < 4 { // all places are in their table
+		newest, err := c.integer(selectLast, 0)
+		if err != nil {
+			return err
+		}
+		if err := c.exec(insertValue, valuePlaced, []byte(placedTo{upTo: newest}.encode())); err != nil {
+			return err
+		}
 	}
 	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 }

@@ -31,16 +31,16 @@ func copied(t *testing.T, name string) string {
 // was in doubt stays so, and what came since (guards, pruning) works on it.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	for _, version := range []string{"v1", "v2"} {
+	for _, version := range []string{"v1", "v2", "v3"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			migrated(t, "journal-"+version+".db")
+			migrated(t, version)
 		})
 	}
 }
 
-func migrated(t *testing.T, name string) {
-	path := copied(t, name)
+func migrated(t *testing.T, version string) {
+	path := copied(t, "journal-"+version+".db")
 	request := func(body string) *http.Request {
 		req, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1/charges?expand=x", strings.NewReader(body))
 		require.NoError(t, err)
@@ -55,15 +55,34 @@ func migrated(t *testing.T, name string) {
 		idem.WithPolicy("mail", idem.Policy{}),
 		idem.WithTransport(instant{`{"id":"in_2"}`}))
 
+	charges := 0
 	states := map[string]idem.State{}
 	keys := map[string]string{}
 	for in, err := range c.Intents(testCtx(t), idem.Filter{}) {
 		require.NoError(t, err)
 		states[in.Operation().ID], keys[in.Operation().ID] = in.State(), in.Key()
+		if in.Operation().Name == "charge" {
+			charges++
+		}
 	}
-	require.Equal(t, map[string]idem.State{
+	want := map[string]idem.State{
 		"done": idem.Succeeded, "refused": idem.Failed, "doubt": idem.InDoubt, "begun": idem.Pending, "pending": idem.Pending,
-	}, states)
+	}
+	if version == "v3" {
+		want[""] = idem.Succeeded // without an ID: only its key leads to it
+	}
+	require.Equal(t, want, states)
+	for id, key := range keys {
+		in, err := c.Lookup(testCtx(t), key)
+		require.NoError(t, err)
+		require.Equal(t, id, in.Operation().ID)
+	}
+	for in, err := range c.Intents(testCtx(t), idem.Filter{Operation: "charge"}) {
+		require.NoError(t, err)
+		charges--
+		require.Equal(t, in.Key(), keys[in.Operation().ID])
+	}
+	require.Zero(t, charges)
 
 	resp, err := c.Do(request("amount=500"), charge("done"))
 	require.NoError(t, err)

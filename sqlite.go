@@ -17,7 +17,7 @@ import (
 
 const (
 	applicationID  = 0x6964656d // "idem"
-	schemaVersion  = 3
+	schemaVersion  = 4
 	smallestSQLite = 512     // bytes of the smallest database
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
 	walSizeLimit   = 16 << 20
@@ -46,6 +46,8 @@ type sqliteJournal struct {
 	closed bool
 
 	locator                         // of keys
+	young                 young     // places that are not in the table yet
+	youngest              int64     // how many at least are kept so
 	beginnings, changings sync.Pool // parts of transactions, to be used again
 
 	settled hints   // identities that this opener saw settled
@@ -73,6 +75,7 @@ func openSQLite(path string) (*sqliteJournal, error) {
 		counts: map[countKey]Counter{}, stop: make(chan struct{}),
 		beginnings: sync.Pool{New: func() any { return &beginning{} }},
 		changings:  sync.Pool{New: func() any { return &changing{} }},
+		youngest:   youngPlaces,
 	}
 	s.readers = newPool(s.dsn(connection + "&_query_only=1"))
 	if err := s.open(); err != nil {

@@ -19,26 +19,24 @@ type kindKey struct {
 }
 
 const (
-	// Every link of the identity, newest first, then what the ID is an alias of, among
-	// others whose hash is the same by chance. Named indexes: there are no statistics
-	// that the planner could choose by.
-	selectNewest = `SELECT id, key, kind, scope, name, repeat FROM intents INDEXED BY intents_identity WHERE identity = ?1
+	// A link of the identity that is in memory, those in the table, and what the ID is
+	// an alias of, among others whose hash is the same by chance.
+	linkColumns  = `SELECT i.id, i.key, i.kind, i.scope, i.name, i.repeat FROM `
+	selectLink   = linkColumns + `intents i WHERE i.id = ?1`
+	selectNewest = selectLink + ` UNION ALL ` + linkColumns + `places p CROSS JOIN intents i ON i.id = p.intent WHERE p.hash = ?2
 		UNION ALL SELECT a.intent, NULL, (SELECT kind FROM intents i WHERE i.id = a.intent), a.scope, a.name, a.repeat
-			FROM aliases a INDEXED BY aliases_identity WHERE a.identity = ?1`
-	// What stands in the way of a row makes its key NULL, which no row may have.
+			FROM aliases a INDEXED BY aliases_identity WHERE a.identity = ?2`
 	intentColumns = `INSERT INTO intents (id, identity, keyhash, key, kind, scope, name, repeat, cost, previous,
-		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?1,?2,?3,CASE WHEN `
-	intentValues = ` EXISTS (SELECT 1 FROM intents INDEXED BY intents_key WHERE keyhash = ?20 AND keyhash <> 0 AND key = ?4)
-		OR EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?18 AND ?19 AND key = ?4)
-		THEN NULL ELSE ?4 END,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)`
-	insertFirst = intentColumns + `EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity = ?2)
-		OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2) OR` + intentValues
-	insertIntent = intentColumns + intentValues
+		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?1,?2,?3,`
+	intentValues = `,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)`
+	// What may stand in the way of a row makes its key NULL, which no row may have.
+	insertFirst = intentColumns + `CASE WHEN EXISTS (SELECT 1 FROM places WHERE hash BETWEEN ?18 AND ?19)
+		OR EXISTS (SELECT 1 FROM places WHERE hash = ?20) OR EXISTS (SELECT 1 FROM places WHERE hash = ?2)
+		OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2)
+		THEN NULL ELSE ?4 END` + intentValues
+	insertIntent = intentColumns + `?4` + intentValues
 	selectKind   = `SELECT id FROM kinds WHERE operation = ? AND terms = ?`
 	insertKind   = `INSERT INTO kinds (operation, terms) VALUES (?, ?)`
-	// Where a key may be: by its hash, or by the identity that it leads to.
-	selectKey = `SELECT id, key FROM intents INDEXED BY intents_key WHERE keyhash = ?1 AND keyhash <> 0
-		UNION ALL SELECT id, key FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?2 AND ?3`
 )
 
 // Begin implements Journal.
@@ -83,6 +81,8 @@ type beginning struct {
 	identity int64
 	known    int64 // its kind, as knownKind has it
 	row      [20]driver.NamedValue
+	key      hashes
+	keyhash  int64 // as in its row
 
 	obstacle Obstacle
 	standing *Record
@@ -103,18 +103,17 @@ func (b *beginning) fill(kind int64) {
 	sum.intent(r)
 	b.space = sum.space
 	var identity value
-	first, last := b.s.locator.identities(r.Key)
-	whole := keyHash(r.Key)
-	hash := whole
+	b.key = b.s.hashesOf(r.Key)
+	b.keyhash = b.key.exact
 	if r.Operation.ID != "" {
 		identity = b.identity
-		if first <= b.identity && b.identity <= last {
-			hash = 0
+		if b.key.first <= b.identity && b.identity <= b.key.last {
+			b.keyhash = 0
 		}
 	}
-	for i, v := range [...]value{nil, identity, hash, r.Key, kind, r.Operation.Scope, r.Operation.ID,
+	for i, v := range [...]value{nil, identity, b.keyhash, r.Key, kind, r.Operation.Scope, r.Operation.ID,
 		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
-		owner, r.Head, r.Payload, sum.with(kind, owner), first, last, whole} {
+		owner, r.Head, r.Payload, sum.with(kind, owner), b.key.first, b.key.last, b.key.exact} {
 		b.row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 }
@@ -123,7 +122,7 @@ func (b *beginning) apply(c *conn) (err error) {
 	b.obstacle, b.standing, b.id = NoObstacle, nil, 0
 	// Most intents are the first of their identity, and nothing guards them.
 	if b.known != 0 && !b.g.on() && b.r.Previous == "" {
-		if ok, err := b.insert(c, insertFirst); ok || err != nil {
+		if ok, err := b.insertFirst(c); ok || err != nil {
 			return err
 		}
 	}
@@ -145,35 +144,54 @@ func (b *beginning) apply(c *conn) (err error) {
 		}
 		b.fill(kind)
 	}
-	ok, err := b.insert(c, insertIntent)
+	if other, err = b.s.find(c, b.r.Key); err != nil {
+		return err
+	} else if other != 0 {
+		return fmt.Errorf("the key %q is another intent's already: Contract.NewKey must make a new one each time", b.r.Key)
+	}
+	ok, err := b.insert(c, insertIntent, len(b.row)-3)
 	switch {
 	case err != nil:
 		return err
 	case !ok:
-		return fmt.Errorf("the key %q is another intent's already: Contract.NewKey must make a new one each time", b.r.Key)
+		return outOfOrder(c.newest + 1)
 	case b.g.on():
 		return c.change(insertGuarded, b.id, sameHash(b.r), budgetHash(b.r.Operation), b.r.Begun.UnixNano())
 	}
 	return nil
 }
 
+// insertFirst writes the row, unless something may be in its way.
+func (b *beginning) insertFirst(c *conn) (bool, error) {
+	young, err := b.s.lookYoung(c, b.key)
+	if err == nil && len(young) == 0 && b.keyhash != 0 {
+		young, err = b.s.lookYoung(c, hashes{1, 0, b.identity})
+	}
+	if err != nil || len(young) > 0 {
+		return false, err
+	}
+	return b.insert(c, insertFirst, len(b.row))
+}
+
 // insert writes the row under the next id, unless something is in its way.
-func (b *beginning) insert(c *conn, query string) (bool, error) {
-	if c.newest < 0 {
-		newest, err := c.integer(selectLast, 0)
-		if err != nil {
-			return false, err
-		}
-		c.newest = newest
+func (b *beginning) insert(c *conn, query string, values int) (bool, error) {
+	if err := b.s.enter(c); err != nil {
+		return false, err
 	}
 	id := c.newest + 1
 	b.row[0].Value = id
-	ok, err := c.add(query, b.row[:])
+	ok, err := c.add(query, b.row[:values])
 	if !ok || err != nil {
 		return false, err
 	}
 	b.id, c.newest, c.last = id, id, rowMark{intent: id}
-	if id%sweepEvery == 0 {
+	for _, hash := range placesOf(b.identity, b.keyhash) {
+		c.placing.added = append(c.placing.added, place{hash, id})
+	}
+	if id%placeEvery == 0 {
+		err = b.s.place(c)
+	}
+	if err == nil && id%sweepEvery == 0 {
 		err = b.s.sweep(c, id)
 	}
 	return true, err
@@ -205,8 +223,13 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64,
 // newest is the id and key of the newest link of an identity, and the intent that
 // the identity is an alias of; 0: there is none.
 func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, alias int64, err error) {
+	hash := identityHash(op)
+	young, err := s.lookYoung(c, hashes{1, 0, hash})
+	if err != nil {
+		return 0, "", 0, err
+	}
 	var strangers []int64
-	err = c.query(selectNewest, func(row []value) error {
+	scan := func(row []value) error {
 		n := intOf(row[0])
 		shared, err := s.kindOf(c, intOf(row[2]))
 		switch {
@@ -225,7 +248,14 @@ func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, ali
 			id, key = n, string(bytesOf(row[1]))
 		}
 		return nil
-	}, identityHash(op))
+	}
+	for len(young) > 1 && err == nil {
+		err = c.query(selectLink, scan, young[0])
+		young = young[1:]
+	}
+	if err == nil {
+		err = c.query(selectNewest, scan, append(young, 0)[0], hash)
+	}
 	return id, key, alias, errors.Join(err, s.sound(c, strangers))
 }
 

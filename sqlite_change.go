@@ -16,6 +16,7 @@ const (
 	selectTop = `SELECT max(v) FROM (SELECT max(version) AS v FROM changes WHERE intent = ?1
 		UNION ALL SELECT max(version) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095)`
 	selectTopOwner = `SELECT owner FROM changes WHERE intent = ? AND version = ?`
+	selectKeyOf    = `SELECT key FROM intents WHERE id = ?`
 	selectBegunBy  = `SELECT owner FROM intents WHERE id = ?`
 	countOutcomes  = `SELECT count(*) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
 	insertChange   = `INSERT INTO changes (intent, version, kind, owner, standing, at, reason, note, tries, checksum)
@@ -104,21 +105,17 @@ func (s *sqliteJournal) find(c *conn, key string) (int64, error) {
 	if held.id != 0 {
 		return held.id, nil
 	}
-	var id int64
-	var strangers []int64
-	first, last := s.locator.identities(key)
-	err := c.query(selectKey, func(row []value) error {
-		if string(bytesOf(row[1])) == key {
-			id = intOf(row[0])
-		} else {
-			strangers = append(strangers, intOf(row[0]))
-		}
-		return nil
-	}, keyHash(key), first, last)
-	if id != 0 || err != nil {
-		return id, err
+	candidates, err := s.look(c, s.hashesOf(key))
+	if err != nil {
+		return 0, err
 	}
-	return 0, s.sound(c, strangers)
+	for _, id := range candidates {
+		of, err := c.blob(selectKeyOf, id)
+		if err != nil || string(of) == key {
+			return id, err
+		}
+	}
+	return 0, s.sound(c, candidates)
 }
 
 // append adds a change if nothing stands in its way: a newer version, another

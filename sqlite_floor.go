@@ -5,14 +5,16 @@ package idem
 import "strconv"
 
 // The floor is the id below which recovery reads only what is parked: it looks at
-// the tail, however many settled intents there are.
+// the tail, however many settled intents there are. Below it, too, the intents of each
+// kind are in a table of their own, which costs no page for each new one.
 
 const (
 	sweepEvery = 256
 	sweepLag   = 128 // the newest intents are mostly still under way
 	parkOpen   = `INSERT OR IGNORE INTO parked (id) SELECT i.id * 4096 FROM intents i WHERE i.id >= ? AND i.id < ?
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = i.id * 4096)`
-	unpark = `DELETE FROM parked WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.id = parked.id)`
+	addKindred = `INSERT OR IGNORE INTO kindred (kind, intent) SELECT kind, id FROM intents WHERE id >= ? AND id < ?`
+	unpark     = `DELETE FROM parked WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.id = parked.id)`
 )
 
 // sweep raises the floor, below which recovery looks only at what is parked. It is
@@ -28,6 +30,9 @@ func (s *sqliteJournal) sweep(c *conn, newest int64) error {
 		return nil
 	}
 	if err := c.change(parkOpen, floor, upTo); err != nil {
+		return err
+	}
+	if err := c.change(addKindred, floor, upTo); err != nil {
 		return err
 	}
 	if err := c.change(unpark); err != nil {

@@ -13,8 +13,9 @@ type countKey struct{ operation, reason string }
 const (
 	addCount     = `INSERT INTO counters (operation, reason, count, cost) VALUES (?, ?, ?, ?) ON CONFLICT (operation, reason) DO UPDATE SET count = count + excluded.count, cost = cost + excluded.cost`
 	selectCounts = `SELECT operation, reason, count, cost FROM counters`
-	countByName  = `SELECT k.operation, count(*) FROM kinds k JOIN intents i ON i.kind = k.id GROUP BY k.operation`
-	flushEvery   = time.Second
+	countByName  = `SELECT operation, (SELECT count(*) FROM kindred WHERE kind = kinds.id) +
+		(SELECT count(*) FROM intents WHERE id >= ?1 AND kind = kinds.id) FROM kinds`
+	flushEvery = time.Second
 )
 
 // Count implements Journal: counts wait in memory, at most a second, for a
@@ -58,6 +59,7 @@ func (s *sqliteJournal) takeCounts(c *conn) error {
 func (s *sqliteJournal) written(committed bool) {
 	s.countsDone(committed)
 	if committed {
+		s.young.committed(&s.q.conn.placing)
 		s.noteWitness(s.q.conn.last)
 	}
 }
@@ -116,14 +118,22 @@ func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
 		return op
 	}
 	err := s.read(func(c *conn) error {
-		err := c.query(countByName, func(row []value) error {
+		floor, err := s.floor(c)
+		if err != nil {
+			return err
+		}
+		err = c.query(countByName, func(row []value) error {
+			n := intOf(row[1])
+			if n == 0 { // of these terms none is left
+				return nil
+			}
 			name := string(bytesOf(row[0]))
 			op := one(name)
-			op.Intents = intOf(row[1])
+			op.Intents += n
 			stats.Operations[name] = op
-			stats.Intents += op.Intents
+			stats.Intents += n
 			return nil
-		})
+		}, floor)
 		if err != nil {
 			return err
 		}

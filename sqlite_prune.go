@@ -31,6 +31,7 @@ const (
 	dropIntent   = `DELETE FROM intents WHERE id = ?`
 	dropOutcomes = `DELETE FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
 	dropChanges  = `DELETE FROM changes WHERE intent = ?`
+	dropKindred  = `DELETE FROM kindred WHERE intent = ?1 AND kind = (SELECT kind FROM intents WHERE id = ?1)`
 	dropNotes    = `DELETE FROM notes WHERE intent = ?`
 	dropGuarded  = `DELETE FROM guarded WHERE intent = ?`
 	dropAliases  = `DELETE FROM aliases WHERE intent = ?`
@@ -176,8 +177,9 @@ func (s *sqliteJournal) drop(c *conn, id int64) error {
 	if err != nil {
 		return err
 	}
+	c.placing.dropped = append(c.placing.dropped, id)
 	for _, statement := range []string{
-		dropIntent, dropOutcomes, dropChanges, dropNotes, dropGuarded, dropAliases, deleteLate,
+		dropPlaces, dropKindred, dropIntent, dropOutcomes, dropChanges, dropNotes, dropGuarded, dropAliases, deleteLate,
 	} {
 		if err := c.change(statement, id); err != nil {
 			return err

@@ -183,12 +183,12 @@ const (
 		) ORDER BY id LIMIT ?3`
 	selectFailed = `SELECT DISTINCT id / 4096 FROM outcomes INDEXED BY outcomes_failed
 		WHERE state = 2 AND id > ? * 4096 + 4095 ORDER BY id LIMIT ?`
-	selectKinds      = `SELECT id FROM kinds WHERE operation = ?`
-	selectByKind     = `SELECT id FROM intents INDEXED BY intents_kind WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`
-	selectByIdentity = `SELECT id FROM intents INDEXED BY intents_identity WHERE identity = ? AND id > ? ORDER BY id LIMIT ?`
-	selectAll        = `SELECT id FROM intents WHERE id > ? ORDER BY id LIMIT ?`
-	selectBegun      = `SELECT id, begun FROM intents WHERE id >= ? ORDER BY id LIMIT 1`
-	selectLast       = `SELECT max(id) FROM intents`
+	selectKinds  = `SELECT id FROM kinds WHERE operation = ?`
+	selectByKind = `SELECT intent FROM kindred WHERE kind = ?1 AND intent > ?2
+		UNION ALL SELECT id FROM intents WHERE id > ?2 AND id >= ?3 AND kind = ?1 ORDER BY 1 LIMIT ?4`
+	selectAll   = `SELECT id FROM intents WHERE id > ? ORDER BY id LIMIT ?`
+	selectBegun = `SELECT id, begun FROM intents WHERE id >= ? ORDER BY id LIMIT 1`
+	selectLast  = `SELECT max(id) FROM intents`
 )
 
 // pageBytes bounds the payloads and outcomes of one page.
@@ -259,23 +259,29 @@ func (s *sqliteJournal) candidates(c *conn, f Filter, after int64, limit int) ([
 		return ids(c, selectFailed, after, int64(limit))
 	case f.Operation != "" && f.Scope != "" && f.ID != "":
 		identity := identityHash(Operation{Name: f.Operation, Scope: f.Scope, ID: f.ID})
-		return ids(c, selectByIdentity, identity, after, int64(limit))
+		all, err := s.look(c, hashes{1, 0, identity})
+		next, _ := slices.BinarySearch(all, after+1)
+		return all[next:min(next+limit, len(all))], err
 	case f.Operation != "":
 		return s.byOperation(c, f.Operation, after, limit)
 	}
 	return ids(c, selectAll, after, int64(limit))
 }
 
-// byOperation merges what was begun under each set of terms of an operation: the
-// index has each in order.
+// byOperation merges what was begun under each set of terms of an operation, each of
+// which is in order.
 func (s *sqliteJournal) byOperation(c *conn, operation string, after int64, limit int) ([]int64, error) {
 	kinds, err := ids(c, selectKinds, operation)
 	if err != nil {
 		return nil, err
 	}
+	floor, err := s.floor(c)
+	if err != nil {
+		return nil, err
+	}
 	var all []int64
 	for _, kind := range kinds {
-		some, err := ids(c, selectByKind, kind, after, int64(limit))
+		some, err := ids(c, selectByKind, kind, after, floor, int64(limit))
 		if err != nil {
 			return nil, err
 		}
