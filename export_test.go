@@ -94,3 +94,11 @@ func Queries() map[string]string {
 
 // PlaceTurn is the place in the lock file that the next writer holds.
 const PlaceTurn = placeTurn
+
+// PlacesInMemory is how many places a client keeps in memory.
+func PlacesInMemory(c *Client) int {
+	s := c.journal.(*sqliteJournal)
+	s.young.mu.Lock()
+	defer s.young.mu.Unlock()
+	return len(s.young.list)
+}

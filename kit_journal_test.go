@@ -124,7 +124,34 @@ func journalProblems(t testing.TB, path string) []string {
 	for _, in := range intents {
 		problems = append(problems, in.problems()...)
 	}
+	problems = append(problems, placeProblems(t, db)...)
 	return append(problems, chainProblems(intents)...)
+}
+
+// placeProblems are intents that a look-up would miss, and what leads to none.
+func placeProblems(t testing.TB, db *sql.DB) (problems []string) {
+	t.Helper()
+	const placed = `SELECT CAST(value AS INTEGER) FROM vals WHERE name = 'placed'`
+	const floor = `SELECT coalesce((SELECT CAST(value AS INTEGER) FROM vals WHERE name = 'floor'), 1)`
+	for what, query := range map[string]string{
+		"is not in the table of places by its identity": `SELECT id FROM intents WHERE id <= (` + placed + `) AND identity IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM places WHERE hash = identity AND intent = id)`,
+		"is not in the table of places by its key": `SELECT id FROM intents WHERE id <= (` + placed + `) AND keyhash <> 0
+			AND NOT EXISTS (SELECT 1 FROM places WHERE hash = keyhash AND intent = id)`,
+		"is found by neither identity nor key": `SELECT id FROM intents WHERE identity IS NULL AND keyhash = 0`,
+		"is gone, and has a place":             `SELECT intent FROM places WHERE intent NOT IN (SELECT id FROM intents)`,
+		"is not among those of its kind": `SELECT id FROM intents WHERE id < (` + floor + `)
+			AND NOT EXISTS (SELECT 1 FROM kindred k WHERE k.kind = intents.kind AND k.intent = id)`,
+		"is among those of a kind, and should not be": `SELECT intent FROM kindred WHERE intent >= (` + floor + `)
+			OR NOT EXISTS (SELECT 1 FROM intents i WHERE i.id = kindred.intent AND i.kind = kindred.kind)`,
+	} {
+		each(t, db, query, func(scan func(...any)) {
+			var id int64
+			scan(&id)
+			problems = append(problems, fmt.Sprintf("intent number %d %s", id, what))
+		})
+	}
+	return problems
 }
 
 func rawIntents(t testing.TB, db *sql.DB) []*rawIntent {

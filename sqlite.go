@@ -47,7 +47,6 @@ type sqliteJournal struct {
 
 	locator                         // of keys
 	young                 young     // places that are not in the table yet
-	youngest              int64     // how many at least are kept so
 	beginnings, changings sync.Pool // parts of transactions, to be used again
 
 	settled hints   // identities that this opener saw settled
@@ -75,7 +74,6 @@ func openSQLite(path string) (*sqliteJournal, error) {
 		counts: map[countKey]Counter{}, stop: make(chan struct{}),
 		beginnings: sync.Pool{New: func() any { return &beginning{} }},
 		changings:  sync.Pool{New: func() any { return &changing{} }},
-		youngest:   youngPlaces,
 	}
 	s.readers = newPool(s.dsn(connection + "&_query_only=1"))
 	if err := s.open(); err != nil {

@@ -16,11 +16,11 @@ import (
 // thousands of them in the order of their hashes, so that they share its pages.
 
 const (
-	youngPlaces = 8192    // kept in memory at least
-	youngShare  = 32      // or one in so many intents: a larger table has more pages to share
-	youngLimit  = 1 << 16 // at most
-	placeEvery  = 64      // intents from one step to the next
-	placeStep   = 512     // places that a step puts into the table, or a few more
+	youngShare = 8       // one in so many intents is in memory: a larger table has more pages to share
+	youngLeast = 64      // and this many at least,
+	youngMost  = 1 << 15 // or at most
+	placeEvery = 32      // intents from one step to the next
+	placeStep  = 128     // places that a step puts into the table, or a few more
 
 	selectYoung = `SELECT id, identity, keyhash FROM intents WHERE id > ? ORDER BY id`
 	selectPlace = `SELECT intent FROM places WHERE hash BETWEEN ?1 AND ?2 UNION ALL SELECT intent FROM places WHERE hash = ?3`
@@ -284,7 +284,7 @@ func (s *sqliteJournal) place(c *conn) error {
 	s.young.mu.Unlock()
 	first := at.next == 0
 	if first {
-		if newest-at.upTo < max(s.youngest, min(newest/youngShare, youngLimit)) {
+		if newest-at.upTo < min(max(newest/youngShare, youngLeast), youngMost) {
 			return nil
 		}
 		at.next = newest

@@ -97,13 +97,18 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "key given twice", Breaks: "two intents may own one key",
-			Edits:   []Edit{{"keyhash <> 0 AND key = ?4)", "0)"}},
+			Edits:   []Edit{{"} else if other != 0 {", "} else if other < 0 {"}},
 			Killers: []string{"TestAKeyIsNeverGivenTwice"},
 		},
 		{
 			Name: "journal's key given twice", Breaks: "a contract may hand out a key that the journal made for another intent",
-			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity BETWEEN ?18 AND ?19 AND key = ?4)", ""}},
-			Killers: []string{"TestAKeyOfTheJournalsIsNotTakenTwice"},
+			Edits:   []Edit{{"CASE WHEN EXISTS (SELECT 1 FROM places WHERE hash BETWEEN ?18 AND ?19)", "CASE WHEN 0*(?18 + ?19)"}},
+			Killers: []string{"TestAnIntentIsFoundWhereverItsPlaceStands"},
+		},
+		{
+			Name: "contract's key given twice", Breaks: "a contract may hand out a key again that it made long ago",
+			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM places WHERE hash = ?20)", "OR 0*?20"}},
+			Killers: []string{"TestAnIntentIsFoundWhereverItsPlaceStands"},
 		},
 		{
 			Name: "key shows the identity", Breaks: "whoever sees two keys sees whether they are for the same ID",
@@ -115,12 +120,12 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "identity given twice", Breaks: "the short way of beginning does not look whether the identity is there",
-			Edits:   []Edit{{"EXISTS (SELECT 1 FROM intents INDEXED BY intents_identity WHERE identity = ?2)", "0"}},
-			Killers: []string{"TestBeginReplaysASuccess", "TestBeginJoinsWhatRunsHere"},
+			Edits:   []Edit{{" OR EXISTS (SELECT 1 FROM places WHERE hash = ?2)", ""}},
+			Killers: []string{"TestAnIntentIsFoundWhereverItsPlaceStands"},
 		},
 		{
 			Name: "alias not looked at", Breaks: "the short way of beginning does not look whether the ID is an alias",
-			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2) OR`", "OR`"}},
+			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2)", ""}},
 			Killers: []string{"TestAnAliasOutlivesItsPolicy"},
 		},
 		{

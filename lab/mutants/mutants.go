@@ -48,7 +48,7 @@ type Edit struct{ Old, New string }
 
 // All are the mutants.
 func All() []Mutant {
-	return slices.Concat(journalMutants(), fileMutants(), ownerMutants(), lifeMutants(), windowMutants(),
+	return slices.Concat(journalMutants(), placeMutants(), fileMutants(), ownerMutants(), lifeMutants(), windowMutants(),
 		wireMutants(), payloadMutants(), callMutants(), guardMutants(), toolMutants(), contractMutants())
 }
 

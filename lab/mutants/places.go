@@ -1,0 +1,101 @@
+//go:build linux && cgo
+
+package mutants
+
+// placeMutants break where intents are found.
+func placeMutants() []Mutant {
+	found := []string{"TestAnIntentIsFoundWhereverItsPlaceStands"}
+	return []Mutant{
+		{
+			Name: "memory not looked at", Breaks: "what is not in the table of places yet is begun a second time",
+			Edits:   []Edit{{"if err != nil || len(young) > 0 {", "if err != nil {"}},
+			Killers: append(found, "TestBeginReplaysASuccess"),
+		},
+		{
+			Name: "memory not looked at for a contract's key", Breaks: "an identity whose key a contract made is begun a second time",
+			Edits:   []Edit{{"len(young) == 0 && b.keyhash != 0 {", "len(young) == 0 && b.keyhash == 0 {"}},
+			Killers: found,
+		},
+		{
+			Name: "transaction's own not looked at", Breaks: "two callers who share a transaction begin one thing twice",
+			Edits:   []Edit{{"if first <= added.hash && added.hash <= last {", "if false {"}},
+			Killers: []string{"TestCrowdsInSeveralProcesses", "TestProcessesShareTheTableOfPlaces"},
+		},
+		{
+			Name: "others not read", Breaks: "what another process began since is begun a second time",
+			Edits: []Edit{{"if c.newest >= 0 {\n\t\treturn nil\n\t}\n\tif err := s.readYoung(c)",
+				"if c.newest >= 0 {\n\t\treturn nil\n\t}\n\tif s.young.read {\n\t\tnewest, err := c.integer(selectLast, 0)\n\t\tc.newest = newest\n\t\treturn err\n\t}\n\tif err := s.readYoung(c)"}},
+			Killers: []string{"TestProcessesShareTheTableOfPlaces", "TestProcessesBeginInTurns"},
+		},
+		{
+			Name: "places of a lost transaction", Breaks: "what a transaction began that was undone takes the place of what is there",
+			Edits:   []Edit{{"q.conn.placing = placing{added: q.conn.placing.added[:0]}", ""}},
+			Killers: []string{"TestABadWriteHarmsNoOther", "TestAnIntentIsFoundWhereverItsPlaceStands"},
+		},
+		{
+			Name: "chain cut", Breaks: "only the newest of those with like hashes is found",
+			Edits:   []Edit{{"at = p.older", "at = 0"}},
+			Killers: found,
+		},
+		{
+			Name: "all for some", Breaks: "after the first step all are said to be in the table",
+			Edits:   []Edit{{"if i == len(order) {\n\t\tat = ", "if i > 0 {\n\t\tat = "}},
+			Killers: []string{"TestPlacesOnTheirWayAreFound"},
+		},
+		{
+			Name: "step over", Breaks: "each step leaves out the place at which it begins",
+			Edits:   []Edit{{"if p.hash > done {\n\t\t\t\treturn 1", "if p.hash >= order[min(len(order)-1, placeStep)].hash && p.hash > done && p.hash != order[min(len(order)-1, placeStep)].hash {\n\t\t\t\treturn 1"}},
+			Killers: []string{"TestPlacesOnTheirWayAreFound"},
+		},
+		{
+			Name: "never an end", Breaks: "each step puts what the first one put",
+			Edits:   []Edit{{"at.done = order[i].hash", "at.done = order[0].hash - 1"}},
+			Killers: []string{"TestPlacesOnTheirWayAreFound"},
+		},
+		{
+			Name: "forgotten too early", Breaks: "what is not in the table yet is forgotten too",
+			Edits:   []Edit{{"y.from = max(y.from, did.placed)", "y.from = max(y.from, did.placed) + placeEvery"}},
+			Killers: append(found, "TestPlacesOnTheirWayAreFound"),
+		},
+		{
+			Name: "never forgotten", Breaks: "every place stays in memory for good",
+			Edits:   []Edit{{"p.intent > y.from && !dropped", "!dropped"}},
+			Killers: []string{"TestPlacesOnTheirWayAreFound"},
+		},
+		{
+			Name: "mark without its checksum", Breaks: "a damaged mark hides intents, which are begun a second time",
+			Edits:   []Edit{{"n != 4 || at.encode() != string(text)", "n < 3"}},
+			Killers: []string{"TestADamagedMarkOfThePlacesIsToldLoudly"},
+		},
+		{
+			Name: "dropped stay in the table", Breaks: "places of what was dropped stay for good",
+			Edits:   []Edit{{"dropPlaces, dropKindred, dropIntent", "dropKindred, dropIntent"}},
+			Killers: []string{"TestADroppedIntentLeavesNoPlace"},
+		},
+		{
+			Name: "dropped stay in memory", Breaks: "places of what was dropped are put into the table",
+			Edits:   []Edit{{"p.intent > y.from && !dropped", "p.intent > y.from"}},
+			Killers: []string{"TestADroppedIntentLeavesNoPlace"},
+		},
+		{
+			Name: "dropped stay among their kind", Breaks: "what was dropped is listed for ever",
+			Edits:   []Edit{{"dropPlaces, dropKindred, dropIntent", "dropPlaces, dropIntent"}},
+			Killers: []string{"TestADroppedIntentLeavesNoPlace"},
+		},
+		{
+			Name: "kinds not noted", Breaks: "below the floor no intent is found by its operation",
+			Edits:   []Edit{{"if err := c.change(addKindred, floor, upTo); err != nil {", "if err := error(nil); err != nil {"}},
+			Killers: found,
+		},
+		{
+			Name: "kinds of the tail not read", Breaks: "the newest intents are not found by their operation",
+			Edits:   []Edit{{"UNION ALL SELECT id FROM intents WHERE id > ?2 AND id >= ?3 AND kind = ?1 ORDER BY 1", "ORDER BY 0*?3 + 1"}},
+			Killers: found,
+		},
+		{
+			Name: "not migrated places", Breaks: "of an older journal no intent is found by its identity",
+			Edits:   []Edit{{"if version < 4 { // all", "if version < 4 && false { // all"}},
+			Killers: []string{"TestMigrate"},
+		},
+	}
+}
