@@ -115,6 +115,10 @@ func TestAnIntentIsFoundWhereverItsPlaceStands(t *testing.T) {
 
 			asked := func() {
 				t.Helper()
+				for _, name := range []string{"charge", "new"} { // from here on the terms are known: Begin goes the short way
+					_, err := p.ask(idem.Operation{Name: name, ID: "known"}, "")
+					require.NoError(t, err)
+				}
 				before := p.sent.Load()
 				for op, key := range known {
 					in, err := p.Lookup(testCtx(t), key)
@@ -149,12 +153,12 @@ func TestAnIntentIsFoundWhereverItsPlaceStands(t *testing.T) {
 					require.Equal(t, "charge", in.Operation().Name)
 					charges++
 				}
-				require.Equal(t, 6, charges)
+				require.Equal(t, 7, charges)
 			}
 			asked()
 			require.NoError(t, p.Close())
 			all, _ := placedUpTo(t, path)
-			require.Equal(t, more > 0, all >= int64(len(known)+1), "up to %d", all)
+			require.Equal(t, more > 0, all >= int64(len(known)), "up to %d", all)
 			p = newPlacing(t, path)
 			asked()
 		})

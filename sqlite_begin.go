@@ -3,6 +3,7 @@
 package idem
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql/driver"
@@ -185,9 +186,7 @@ func (b *beginning) insert(c *conn, query string, values int) (bool, error) {
 		return false, err
 	}
 	b.id, c.newest, c.last = id, id, rowMark{intent: id}
-	for _, hash := range placesOf(b.identity, b.keyhash) {
-		c.placing.added = append(c.placing.added, place{hash, id})
-	}
+	c.placing.added = appendPlaces(c.placing.added, id, b.identity, b.keyhash)
 	if id%placeEvery == 0 {
 		err = b.s.place(c)
 	}
@@ -297,12 +296,15 @@ func (s *sqliteJournal) kindID(c *conn, k kindKey) (int64, error) {
 // identityHash says where to look for an identity. The row says whether it is there.
 func identityHash(op Operation) int64 {
 	var space [256]byte
-	sum := sha256.Sum256(appendParts(space[:0], op.Scope, op.Name, op.ID))
-	return int64(binary.BigEndian.Uint64(sum[:]))
+	return placeHash(sha256.Sum256(appendParts(space[:0], op.Scope, op.Name, op.ID)))
 }
 
 func keyHash(key string) int64 {
 	var space [64]byte
-	sum := sha256.Sum256(append(space[:0], key...))
-	return int64(binary.BigEndian.Uint64(sum[:]))
+	return placeHash(sha256.Sum256(append(space[:0], key...)))
+}
+
+// placeHash is 64 bits of a hash, and not 0, which stands for none.
+func placeHash(sum [32]byte) int64 {
+	return cmp.Or(int64(binary.BigEndian.Uint64(sum[:])), 1)
 }

@@ -52,16 +52,24 @@ type youngPlace struct {
 	older int32 // 1 + where in list; 0: none
 }
 
-// add takes in the places of an intent that is newer than all others. y.mu is held.
-func (y *young) add(intent int64, hashes ...int64) {
+// add takes in places, in the order of intents, but for those of intents that it has.
+// y.mu is held.
+func (y *young) add(places []place) {
+	known := y.upTo
+	for _, p := range places {
+		if p.intent > known {
+			y.append(p)
+			y.upTo = p.intent
+		}
+	}
+}
+
+func (y *young) append(p place) {
 	if y.newest == nil {
 		y.newest = map[int64]int32{}
 	}
-	for _, hash := range hashes {
-		y.list = append(y.list, youngPlace{place{hash, intent}, y.newest[hash>>4]})
-		y.newest[hash>>4] = int32(len(y.list))
-	}
-	y.upTo = intent
+	y.list = append(y.list, youngPlace{p, y.newest[p.hash>>4]})
+	y.newest[p.hash>>4] = int32(len(y.list))
 }
 
 // find appends the intents of the hashes from first to last, which have their upper
@@ -99,33 +107,25 @@ func (y *young) sorted(upTo int64) []place {
 func (y *young) committed(did *placing) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	for _, p := range did.added {
-		if p.intent > y.upTo || p.intent == did.last { // a reader may have been here before
-			y.add(p.intent, p.hash)
-			did.last = p.intent
-		}
-	}
+	y.add(did.added)
 	if did.placed <= y.from && len(did.dropped) == 0 {
 		return
 	}
 	y.from = max(y.from, did.placed)
 	old := y.list
 	y.list, y.newest, y.order, y.orderOf = nil, nil, nil, 0
-	upTo := y.upTo
 	for _, p := range old {
-		if _, dropped := slices.BinarySearch(did.dropped, p.intent); p.intent > y.from && !dropped {
-			y.add(p.intent, p.hash)
+		if p.intent > y.from && !slices.Contains(did.dropped, p.intent) {
+			y.append(p.place)
 		}
 	}
-	y.upTo = upTo
 }
 
 // placing is what a transaction under way does to places.
 type placing struct {
 	added   []place // of intents that it began
 	placed  int64   // every intent up to it is in the table
-	dropped []int64 // intents that are gone, in their order
-	last    int64
+	dropped []int64 // intents that are gone
 }
 
 func (p *placing) find(found []int64, first, last int64) []int64 {
@@ -177,14 +177,14 @@ func (s *sqliteJournal) readYoung(c *conn) error {
 		after = at.upTo
 	}
 	from, last := after, after
-	var rows [][3]int64
+	var places []place
 	err := c.query(selectYoung, func(row []value) error {
 		id := intOf(row[0])
 		if id <= last {
 			return outOfOrder(id)
 		}
 		last = id
-		rows = append(rows, [3]int64{id, intOf(row[1]), intOf(row[2])})
+		places = appendPlaces(places, id, intOf(row[1]), intOf(row[2]))
 		return nil
 	}, after)
 	if err != nil {
@@ -195,23 +195,19 @@ func (s *sqliteJournal) readYoung(c *conn) error {
 	if !y.read {
 		y.read, y.from, y.upTo = true, from, from
 	}
-	for _, row := range rows {
-		if row[0] > y.upTo { // another reader may have been here before
-			y.add(row[0], placesOf(row[1], row[2])...)
-		}
-	}
+	y.add(places) // another reader may have been here before
 	return nil
 }
 
-// placesOf are the hashes that lead to an intent; 0: none.
-func placesOf(identity, keyhash int64) []int64 {
-	switch {
-	case keyhash == 0:
-		return []int64{identity}
-	case identity == 0:
-		return []int64{keyhash}
+// appendPlaces appends the places of an intent. A hash of 0 leads nowhere.
+func appendPlaces(places []place, intent, identity, keyhash int64) []place {
+	if identity != 0 {
+		places = append(places, place{identity, intent})
 	}
-	return []int64{identity, keyhash}
+	if keyhash != 0 {
+		places = append(places, place{keyhash, intent})
+	}
+	return places
 }
 
 // look returns the intents that hashes may lead to, in no order.

@@ -28,11 +28,6 @@ func placeMutants() []Mutant {
 			Killers: []string{"TestProcessesShareTheTableOfPlaces", "TestProcessesBeginInTurns"},
 		},
 		{
-			Name: "places of a lost transaction", Breaks: "what a transaction began that was undone takes the place of what is there",
-			Edits:   []Edit{{"q.conn.placing = placing{added: q.conn.placing.added[:0]}", ""}},
-			Killers: []string{"TestABadWriteHarmsNoOther", "TestAnIntentIsFoundWhereverItsPlaceStands"},
-		},
-		{
 			Name: "chain cut", Breaks: "only the newest of those with like hashes is found",
 			Edits:   []Edit{{"at = p.older", "at = 0"}},
 			Killers: found,
@@ -59,7 +54,7 @@ func placeMutants() []Mutant {
 		},
 		{
 			Name: "never forgotten", Breaks: "every place stays in memory for good",
-			Edits:   []Edit{{"p.intent > y.from && !dropped", "!dropped"}},
+			Edits:   []Edit{{"p.intent > y.from && !slices", "!slices"}},
 			Killers: []string{"TestPlacesOnTheirWayAreFound"},
 		},
 		{
@@ -74,7 +69,7 @@ func placeMutants() []Mutant {
 		},
 		{
 			Name: "dropped stay in memory", Breaks: "places of what was dropped are put into the table",
-			Edits:   []Edit{{"p.intent > y.from && !dropped", "p.intent > y.from"}},
+			Edits:   []Edit{{"p.intent > y.from && !slices.Contains(did.dropped, p.intent)", "p.intent > y.from"}},
 			Killers: []string{"TestADroppedIntentLeavesNoPlace"},
 		},
 		{
