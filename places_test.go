@@ -115,7 +115,8 @@ func TestAnIntentIsFoundWhereverItsPlaceStands(t *testing.T) {
 
 			asked := func(round int) {
 				t.Helper()
-				for _, name := range []string{"charge", "new"} { // what is begun makes their terms known: then Begin goes the short way
+				p.taken = uuid.NewString()
+				for _, name := range []string{"charge", "new", "thief"} { // what is begun makes their terms known: then Begin goes the short way
 					_, err := p.ask(idem.Operation{Name: name, ID: fmt.Sprint("round ", round)}, "")
 					require.NoError(t, err)
 				}
