@@ -187,10 +187,10 @@ func (c *Client) recordedPayload(r *Record, p Policy) (payload, error) {
 // fingerprint is what the journal keeps of a payload's identity.
 // With encryption it is keyed, so that a guess cannot be checked against it.
 func (c *Client) fingerprint(p payload) [32]byte {
-	print := p.fingerprint()
 	if c.mac == nil {
-		return print
+		return p.fingerprint()
 	}
+	print := p.fingerprint()
 	h := hmac.New(sha256.New, c.mac)
 	h.Write(print[:])
 	return [32]byte(h.Sum(nil))

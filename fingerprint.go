@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"hash"
 	"io"
@@ -40,7 +41,7 @@ type payload struct {
 func (p payload) fingerprint() [32]byte {
 	var space [1024]byte // most payloads are read without an allocation for this
 	b := appendParts(space[:0], p.method, strings.ToLower(p.host), p.path)
-	if pairs, ok := formPairs(p.query, []string{keyIn(p.place, "query ")}); ok {
+	if pairs, ok := formPairs([]byte(p.query), []string{keyIn(p.place, "query ")}); ok {
 		b = appendPairs(b, pairs)
 	} else {
 		b = appendParts(b, "raw", p.query)
@@ -56,10 +57,16 @@ func (p payload) fingerprint() [32]byte {
 // frame writes each part with its length before it.
 func frame(h hash.Hash, parts ...string) { h.Write(appendParts(nil, parts...)) }
 
-func appendPairs(b []byte, pairs [][2]string) []byte {
+// pair is a field's name and its value. Where nothing in them had to be decoded they
+// are parts of the form's own bytes, which are read and not written.
+type pair [2][]byte
+
+func appendPairs(b []byte, pairs []pair) []byte {
 	b = appendParts(b, strconv.Itoa(len(pairs)))
-	for _, pair := range pairs {
-		b = appendParts(b, pair[0], pair[1])
+	for _, p := range pairs {
+		for _, part := range p {
+			b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
+		}
 	}
 	return b
 }
@@ -84,7 +91,7 @@ func (p payload) canonical() (kind string, body []byte) {
 
 // comparable is canonical, with the pairs of a form as they are. What cannot be read
 // as what it claims to be is compared byte for byte.
-func (p payload) comparable() (kind string, body []byte, form [][2]string) {
+func (p payload) comparable() (kind string, body []byte, form []pair) {
 	plain, ok := p.decoded()
 	if !ok {
 		return "bytes in " + strings.ToLower(p.contentEncoding), p.body, nil
@@ -105,7 +112,7 @@ func (p payload) comparable() (kind string, body []byte, form [][2]string) {
 			return "json", c, nil
 		}
 	case mediaType == "application/x-www-form-urlencoded":
-		if pairs, ok := formPairs(string(plain), p.omitted()); ok {
+		if pairs, ok := formPairs(plain, p.omitted()); ok {
 			return "form", nil, pairs
 		}
 	case strings.HasPrefix(mediaType, "multipart/"):
@@ -144,38 +151,47 @@ func (p payload) decoded() ([]byte, bool) {
 // formPairs are the pairs of a form or query, sorted by name; the values of one
 // name keep their order, which may mean something. ok is false for what does not
 // decode.
-func formPairs(form string, omit []string) (pairs [][2]string, ok bool) {
-	if form == "" {
+func formPairs(form []byte, omit []string) (pairs []pair, ok bool) {
+	if len(form) == 0 {
 		return nil, true
 	}
-	pairs = make([][2]string, 0, 1+strings.Count(form, "&"))
-	for form != "" {
-		var pair string
-		pair, form, _ = strings.Cut(form, "&")
-		if pair == "" {
+	pairs = make([]pair, 0, 1+bytes.Count(form, []byte("&")))
+	for len(form) > 0 {
+		var field []byte
+		field, form, _ = bytes.Cut(form, []byte("&"))
+		if len(field) == 0 {
 			continue
 		}
-		name, value, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
+		name, value, _ := bytes.Cut(field, []byte("="))
+		name, err := unescaped(name)
 		if err != nil {
 			return nil, false
 		}
-		value, err = url.QueryUnescape(value)
+		value, err = unescaped(value)
 		if err != nil {
 			return nil, false
 		}
 		if !slices.ContainsFunc(omit, func(o string) bool { return formNameIs(name, o) }) {
-			pairs = append(pairs, [2]string{name, value})
+			pairs = append(pairs, pair{name, value})
 		}
 	}
-	slices.SortStableFunc(pairs, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	slices.SortStableFunc(pairs, func(a, b pair) int { return bytes.Compare(a[0], b[0]) })
 	return pairs, true
+}
+
+// unescaped is url.QueryUnescape, without a copy of what has nothing to decode.
+func unescaped(text []byte) ([]byte, error) {
+	if bytes.IndexByte(text, '%') < 0 && bytes.IndexByte(text, '+') < 0 {
+		return text, nil
+	}
+	plain, err := url.QueryUnescape(string(text))
+	return []byte(plain), err
 }
 
 // formNameIs takes a field's name, or a JSON pointer of one step, so that one
 // policy fits an API that takes both.
-func formNameIs(name, wanted string) bool {
-	return wanted != "" && (name == wanted || "/"+name == wanted)
+func formNameIs(name []byte, wanted string) bool {
+	return wanted != "" && (string(name) == wanted || wanted[0] == '/' && string(name) == wanted[1:])
 }
 
 // canonicalMultipart is the parts in order, each with its headers, without the
@@ -198,7 +214,7 @@ func canonicalMultipart(body []byte, boundary string, omit []string) ([]byte, bo
 		if err != nil {
 			return nil, false
 		}
-		if slices.ContainsFunc(omit, func(o string) bool { return formNameIs(part.FormName(), o) }) {
+		if slices.ContainsFunc(omit, func(o string) bool { return formNameIs([]byte(part.FormName()), o) }) {
 			continue
 		}
 		frame(h, "part")
@@ -227,8 +243,8 @@ func differ(a, b payload) string {
 		return "the path"
 	}
 	keyQuery := []string{keyIn(a.place, "query ")}
-	aq, _ := formPairs(a.query, keyQuery)
-	bq, _ := formPairs(b.query, keyQuery)
+	aq, _ := formPairs([]byte(a.query), keyQuery)
+	bq, _ := formPairs([]byte(b.query), keyQuery)
 	if name, ok := firstPair(aq, bq); ok {
 		return "query field " + quoteName(name)
 	}
@@ -246,8 +262,8 @@ func differ(a, b payload) string {
 	case "form":
 		ab, _ := a.decoded()
 		bb, _ := b.decoded()
-		ap, _ := formPairs(string(ab), a.omitted())
-		bp, _ := formPairs(string(bb), b.omitted())
+		ap, _ := formPairs(ab, a.omitted())
+		bp, _ := formPairs(bb, b.omitted())
 		name, _ := firstPair(ap, bp)
 		return "form field " + quoteName(name)
 	}
@@ -255,17 +271,17 @@ func differ(a, b payload) string {
 }
 
 // firstPair is the name at which two sorted lists of pairs part.
-func firstPair(a, b [][2]string) (string, bool) {
+func firstPair(a, b []pair) (string, bool) {
 	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return min(a[i][0], b[i][0]), true
+		if !bytes.Equal(a[i][0], b[i][0]) || !bytes.Equal(a[i][1], b[i][1]) {
+			return min(string(a[i][0]), string(b[i][0])), true
 		}
 	}
 	switch {
 	case len(a) > len(b):
-		return a[len(b)][0], true
+		return string(a[len(b)][0]), true
 	case len(b) > len(a):
-		return b[len(a)][0], true
+		return string(b[len(a)][0]), true
 	}
 	return "", false
 }
@@ -284,9 +300,9 @@ func (c *Client) payloadID(pointers []string, contentType string, body []byte, o
 		return otherwise
 	}
 	mediaType, _, _ := mime.ParseMediaType(contentType)
-	pairs, isForm := [][2]string(nil), mediaType == "application/x-www-form-urlencoded"
+	pairs, isForm := []pair(nil), mediaType == "application/x-www-form-urlencoded"
 	if isForm {
-		pairs, _ = formPairs(string(body), nil)
+		pairs, _ = formPairs(body, nil)
 	}
 	h := sha256.New()
 	if c.mac != nil {
@@ -296,9 +312,9 @@ func (c *Client) payloadID(pointers []string, contentType string, body []byte, o
 	for _, pointer := range pointers {
 		frame(h, pointer)
 		if isForm {
-			for _, pair := range pairs {
-				if formNameIs(pair[0], pointer) {
-					frame(h, pair[1])
+			for _, p := range pairs {
+				if formNameIs(p[0], pointer) {
+					frame(h, string(p[1]))
 					found = true
 				}
 			}

@@ -141,6 +141,9 @@ func TestFingerprintOfForms(t *testing.T) {
 		"empty and absent":          {"a=&b=1", "b=1", false},
 		"numbers are texts":         {"a=1", "a=1.0", false},
 		"a plus":                    {"a=x+y", "a=x%2By", false},
+		"an escape in a name":       {"%61=x", "a=x", true},
+		"an escape in a value":      {"a=%78", "a=x", true},
+		"a plus in a name":          {"a+b=x", "a%20b=x", true},
 		"where one ends":            {"a=1&b=2", "a=1%26b=2", false},
 		"not a form":                {"a=%zz", "a=%zz&", false},
 	} {

@@ -37,7 +37,8 @@ func payloadMutants() []Mutant {
 		},
 		{
 			Name: "parts not framed", Breaks: "two payloads whose parts run together are the same",
-			Edits:   []Edit{{"b = binary.AppendUvarint(b, uint64(len(part)))\n", ""}},
+			Edits: []Edit{{"b = binary.AppendUvarint(b, uint64(len(part)))\n", ""},
+				{"append(binary.AppendUvarint(b, uint64(len(part))), part...)", "append(binary.AppendUvarint(b, 0)[:len(b)], part...)"}},
 			Killers: []string{"TestFieldsNeverRunTogether"},
 		},
 		{
@@ -67,7 +68,7 @@ func payloadMutants() []Mutant {
 		},
 		{
 			Name: "mismatch shows the value", Breaks: "an ErrMismatch tells a field's value",
-			Edits:   []Edit{{"return min(a[i][0], b[i][0]), true", "return min(a[i][1], b[i][1]), true"}},
+			Edits:   []Edit{{"return min(string(a[i][0]), string(b[i][0])), true", "return min(string(a[i][1]), string(b[i][1])), true"}},
 			Killers: []string{"TestMismatchNamesTheField"},
 		},
 		{
