@@ -45,8 +45,7 @@ type exchange struct {
 // send makes one attempt: one write to the wire at most, the whole reply read
 // before it returns, redirects never followed. ctx bounds it.
 func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.RoundTripper) (x exchange) {
-	var seen wire
-	req := w.request(seen.traced(ctx))
+	req := w.request(w.seen.traced(ctx))
 	body := req.Body
 	if p.Authorize != nil {
 		if err := p.Authorize(req); err != nil {
@@ -63,7 +62,7 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.R
 	resp, err := base.RoundTrip(req)
 	if err != nil {
 		err = hideSecrets(withoutURL(err), req, p)
-		if seen.unsent() {
+		if w.seen.unsent() {
 			return exchange{evidence: evidence{finding: foundNotSent, reason: reasonOf(err, "no connection")}, err: err}
 		}
 		return exchange{evidence: evidence{finding: foundUnknown, reason: reasonOf(err, "connection lost")}, err: err}

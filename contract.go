@@ -306,9 +306,11 @@ func (c Contract) verdict(r *http.Response, body []byte) Verdict {
 	if c.Verdict == nil {
 		return ReplyUsual
 	}
-	seen := *r
-	whole := &sendBody{}
-	whole.Reset(body)
-	seen.Body = whole
-	return c.Verdict(&seen, body)
+	seen := &struct { // in one piece
+		reply http.Response
+		body  sendBody
+	}{reply: *r}
+	seen.body.Reset(body)
+	seen.reply.Body = &seen.body
+	return c.Verdict(&seen.reply, body)
 }

@@ -160,6 +160,9 @@ type wireRequest struct {
 	place, key string // as Terms.KeyPlace has it
 	keyValue   string // of its header, where it is in one
 	asksJSON   bool
+
+	seen wire     // of the attempt
+	sent sendBody // its body
 }
 
 // newWireRequest is a journaled request as it is sent.
@@ -249,12 +252,11 @@ func (*sendBody) Close() error { return nil }
 
 // request is the request of the attempt that is bounded by ctx.
 func (w *wireRequest) request(ctx context.Context) *http.Request {
-	body := &sendBody{}
-	body.Reset(w.body)
+	w.sent.Reset(w.body)
 	req := http.Request{
 		Method: w.head.method, URL: w.head.url, Host: w.head.host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.head.header, Body: body, ContentLength: int64(len(w.body)),
+		Header: w.head.header, Body: &w.sent, ContentLength: int64(len(w.body)),
 	}
 	return req.WithContext(ctx)
 }
@@ -266,24 +268,35 @@ func (*replyBody) Close() error { return nil }
 
 // response makes an http.Response out of a recorded reply.
 func (r *Reply) response(req *http.Request) *http.Response {
-	body := &replyBody{}
-	body.Reset(r.Body)
-	resp := &http.Response{
-		StatusCode: r.Status, Proto: r.Proto, Header: r.Header.Clone(),
-		Body: body, ContentLength: int64(len(r.Body)),
-		Request: req,
-	}
+	whole := &struct { // in one piece
+		resp http.Response
+		body replyBody
+	}{resp: http.Response{
+		Status: statusLine(r.Status), StatusCode: r.Status, Proto: r.Proto, Header: r.Header.Clone(),
+		ContentLength: int64(len(r.Body)), Request: req,
+	}}
+	resp := &whole.resp
+	whole.body.Reset(r.Body)
+	resp.Body = &whole.body
 	if resp.Header == nil {
 		resp.Header = http.Header{}
-	}
-	resp.Status = strconv.Itoa(r.Status)
-	if text := http.StatusText(r.Status); text != "" {
-		resp.Status += " " + text
 	}
 	if major, minor, ok := http.ParseHTTPVersion(r.Proto); ok {
 		resp.ProtoMajor, resp.ProtoMinor = major, minor
 	}
 	return resp
+}
+
+// statusLine is a status as http.Response.Status has it.
+func statusLine(code int) string {
+	if code == http.StatusOK {
+		return "200 OK" // as most are
+	}
+	line := strconv.Itoa(code)
+	if text := http.StatusText(code); text != "" {
+		line += " " + text
+	}
+	return line
 }
 
 // retryAfter is how long the far side asks to be left alone: Retry-After in

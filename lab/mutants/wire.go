@@ -18,8 +18,8 @@ func wireMutants() []Mutant {
 		},
 		{
 			Name: "body can be rewound", Breaks: "net/http may send a request a second time by itself",
-			Edits: []Edit{{"Body: body, ContentLength: int64(len(w.body)),",
-				"Body: body, ContentLength: int64(len(w.body)),\n\t\tGetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.body)), nil },"}},
+			Edits: []Edit{{"Body: &w.sent, ContentLength: int64(len(w.body)),",
+				"Body: &w.sent, ContentLength: int64(len(w.body)),\n\t\tGetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.body)), nil },"}},
 			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
 		},
 		{
