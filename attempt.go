@@ -44,7 +44,7 @@ type exchange struct {
 
 // send makes one attempt: one write to the wire at most, the whole reply read
 // before it returns, redirects never followed. ctx bounds it.
-func (c *Client) send(ctx context.Context, w *wireRequest, p Policy, base http.RoundTripper) (x exchange) {
+func (c *Client) send(ctx context.Context, w *wireRequest, p *Policy, base http.RoundTripper) (x exchange) {
 	req := w.request(w.seen.traced(ctx))
 	body := req.Body
 	if p.Authorize != nil {

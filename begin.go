@@ -27,7 +27,7 @@ func isClosed(what string) error {
 }
 
 // begin gives r a key and inserts it, or finds the intent that stands in its way.
-func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error) {
+func (c *Client) begin(ctx context.Context, r *Record, p *Policy) (*Intent, error) {
 	if !c.enter() {
 		return nil, isClosed(r.Operation.String())
 	}
@@ -107,7 +107,7 @@ func (c *Client) begin(ctx context.Context, r *Record, p Policy) (*Intent, error
 
 // guardsOf is what a policy has Begin check. An intended repeat is never taken for
 // a re-emission.
-func guardsOf(p Policy, r *Record) Guards {
+func guardsOf(p *Policy, r *Record) Guards {
 	g := Guards{Limit: p.Limit, Alias: !p.Refuse}
 	if p.Window > 0 && r.Operation.Repeat == 0 {
 		g.Reemission = r.Begun.Add(-p.Window)
@@ -120,7 +120,7 @@ func guardsOf(p Policy, r *Record) Guards {
 
 // reemitted answers an ID that stands for an intent begun under another one.
 // done is false where the usual table decides: another payload, above all.
-func (c *Client) reemitted(ctx context.Context, r, first *Record, p Policy) (in *Intent, err error, done bool) {
+func (c *Client) reemitted(ctx context.Context, r, first *Record, p *Policy) (in *Intent, err error, done bool) {
 	if !c.samePayload(first, r, p) {
 		return nil, nil, false
 	}
@@ -137,7 +137,7 @@ func (c *Client) reemitted(ctx context.Context, r, first *Record, p Policy) (in 
 }
 
 // outlived is Standing.outlived at this moment.
-func (c *Client) outlived(r *Record, p Policy) bool {
+func (c *Client) outlived(r *Record, p *Policy) bool {
 	return r.Standing().outlived(r.Terms, r.Terms.retention(p), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
 }
 
@@ -154,7 +154,7 @@ func (c *Client) running(key string) bool {
 
 // samePayload compares fingerprints. Where they differ, the journaled bytes are
 // fingerprinted again: the rules, or Policy.Ignore, may have changed since.
-func (c *Client) samePayload(recorded, asked *Record, p Policy) bool {
+func (c *Client) samePayload(recorded, asked *Record, p *Policy) bool {
 	if recorded.Fingerprint == asked.Fingerprint {
 		return true
 	}
@@ -167,7 +167,7 @@ func (c *Client) samePayload(recorded, asked *Record, p Policy) bool {
 
 // recordedPayload is what a record's fingerprint covers, under today's policy and,
 // for a tool, today's type of its input.
-func (c *Client) recordedPayload(r *Record, p Policy) (payload, error) {
+func (c *Client) recordedPayload(r *Record, p *Policy) (payload, error) {
 	if r.Terms.Tool {
 		input := r.Payload
 		if e := c.tool(r.Operation.Name); e != nil {
@@ -197,11 +197,11 @@ func (c *Client) fingerprint(p payload) [32]byte {
 }
 
 // toolPayload is what a tool call's fingerprint covers.
-func toolPayload(name string, input []byte, p Policy) payload {
+func toolPayload(name string, input []byte, p *Policy) payload {
 	return payload{method: "tool", host: name, contentType: "application/json", body: input, ignore: p.Ignore}
 }
 
-func (c *Client) difference(recorded, asked *Record, p Policy) string {
+func (c *Client) difference(recorded, asked *Record, p *Policy) string {
 	if !recorded.Forgotten.IsZero() {
 		return "a field that can no longer be named, since the payload was pruned"
 	}

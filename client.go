@@ -406,7 +406,7 @@ func (c *Client) Close() error {
 	return errors.Join(append(errs, c.journal.Close())...)
 }
 
-func termsOf(p Policy, tool bool) Terms {
+func termsOf(p *Policy, tool bool) Terms {
 	return Terms{
 		Tool: tool, Marked: !p.Contract.keepsKeys(), Contract: p.Contract.Name,
 		Retention: p.Contract.Retention, KeyPlace: p.Contract.place(), Quoted: p.Contract.Quoted,
@@ -415,7 +415,7 @@ func termsOf(p Policy, tool bool) Terms {
 }
 
 // retention is the stricter of what was promised at Begin and what is now.
-func (t Terms) retention(p Policy) time.Duration { return min(t.Retention, p.Contract.Retention) }
+func (t Terms) retention(p *Policy) time.Duration { return min(t.Retention, p.Contract.Retention) }
 
 func (c *Client) retentionOf(r *Record) time.Duration { return r.Terms.retention(c.policyOf(r)) }
 

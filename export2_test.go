@@ -9,24 +9,24 @@ import (
 
 // FingerprintOf is the fingerprint of a request under a policy.
 func FingerprintOf(req *http.Request, p Policy) ([32]byte, error) {
-	h, body, _, err := readRequest(req, p, defaultLimit)
+	h, body, _, err := readRequest(req, &p, defaultLimit)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	return h.fingerprinted(body, p).fingerprint(), nil
+	return h.fingerprinted(body, &p).fingerprint(), nil
 }
 
 // DifferenceOf is the first place in which two requests differ.
 func DifferenceOf(before, now *http.Request, p Policy) (string, error) {
-	a, bodyA, _, err := readRequest(before, p, defaultLimit)
+	a, bodyA, _, err := readRequest(before, &p, defaultLimit)
 	if err != nil {
 		return "", err
 	}
-	b, bodyB, _, err := readRequest(now, p, defaultLimit)
+	b, bodyB, _, err := readRequest(now, &p, defaultLimit)
 	if err != nil {
 		return "", err
 	}
-	return differ(a.fingerprinted(bodyA, p), b.fingerprinted(bodyB, p)), nil
+	return differ(a.fingerprinted(bodyA, &p), b.fingerprinted(bodyB, &p)), nil
 }
 
 // CanonicalJSON is canonicalJSON.

@@ -185,23 +185,24 @@ func (p Policy) clone() Policy {
 // policies finds the policy of an operation: by its name, else by the longest
 // prefix, which is a name that ends in "*".
 type policies struct {
-	named    map[string]Policy
-	prefixes []string // without the "*", longest first
+	named    map[string]*Policy // which nothing changes any more
+	prefixes []string           // without the "*", longest first
 }
 
 func (ps *policies) add(operation string, p Policy) {
 	if ps.named == nil {
-		ps.named = map[string]Policy{}
+		ps.named = map[string]*Policy{}
 	}
 	prefix, isPrefix := strings.CutSuffix(operation, "*")
 	if _, known := ps.named[operation]; isPrefix && !known {
 		ps.prefixes = append(ps.prefixes, prefix)
 		slices.SortFunc(ps.prefixes, func(a, b string) int { return len(b) - len(a) })
 	}
-	ps.named[operation] = p.clone()
+	p = p.clone()
+	ps.named[operation] = &p
 }
 
-func (ps *policies) of(operation string) (Policy, bool) {
+func (ps *policies) of(operation string) (*Policy, bool) {
 	if p, ok := ps.named[operation]; ok {
 		return p, true
 	}
@@ -210,5 +211,5 @@ func (ps *policies) of(operation string) (Policy, bool) {
 			return ps.named[prefix+"*"], true
 		}
 	}
-	return Policy{}, false
+	return &Policy{}, false
 }

@@ -158,7 +158,7 @@ const shortestSecret = 4
 
 // hideSecrets takes a request's secrets out of the text of the error that it ended
 // with: many transports put the whole URL there.
-func hideSecrets(err error, req *http.Request, p Policy) error {
+func hideSecrets(err error, req *http.Request, p *Policy) error {
 	whole := err.Error()
 	text := whole
 	hide := func(secret string) {

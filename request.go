@@ -17,7 +17,7 @@ import (
 // readRequest takes a caller's request apart, without changing it: the head that
 // is journaled, the body's exact bytes, and the secrets that only this process
 // keeps. The request's body is read to its end and closed.
-func readRequest(req *http.Request, p Policy, limit int64) (head, []byte, secrets, error) {
+func readRequest(req *http.Request, p *Policy, limit int64) (head, []byte, secrets, error) {
 	if req == nil {
 		return head{}, nil, secrets{}, errors.New("the request is nil")
 	}
@@ -139,7 +139,7 @@ func readBody(req *http.Request, limit int64) ([]byte, error) {
 }
 
 // fingerprinted is the part of a request that its fingerprint covers.
-func (h head) fingerprinted(body []byte, p Policy) payload {
+func (h head) fingerprinted(body []byte, p *Policy) payload {
 	host := h.url.Host
 	if h.host != "" {
 		host = h.host

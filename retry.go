@@ -41,6 +41,12 @@ func tryUntil(ctx context.Context, r Retry, attempt func(ctx context.Context) (a
 	if !again {
 		return nil
 	}
+	return tryAgain(ctx, r, asked, attempt)
+}
+
+// tryAgain is tryUntil after an attempt that was not the last: the next one is made
+// after a while. Most calls need no second attempt, and nothing that is made for it.
+func tryAgain(ctx context.Context, r Retry, asked time.Duration, attempt func(ctx context.Context) (again bool, asked time.Duration)) error {
 	l := &loop{attempt: attempt, retry: r, again: true, asked: asked}
 	return l.run(ctx)
 }
@@ -76,7 +82,7 @@ func (l *loop) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // doReadOnly sends a request that changes nothing: no journal, no key, retried
 // freely, the reply streamed.
-func (c *Client) doReadOnly(req *http.Request, op Operation, p Policy) (*http.Response, error) {
+func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.Response, error) {
 	op, err := c.admit(req.Context(), op)
 	if err != nil {
 		if req.Body != nil {

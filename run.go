@@ -13,7 +13,7 @@ import (
 type run struct {
 	client *Client
 	in     *Intent
-	policy Policy
+	policy *Policy // the client's own, which nothing changes
 	retry  Retry
 	cancel context.CancelFunc // ends waits between attempts
 	base   context.Context    // what the attempts work on: it has no end
@@ -25,15 +25,16 @@ type run struct {
 
 	// The execution's own.
 	record *Record
-	st     Standing  // where it stands, what is not written yet included
-	tries  []Try     // not written yet
-	before Standing  // as it was before the last attempt,
-	at     time.Time // which began then
-	last   exchange  // and left this
-	began  int       // attempts of this run
-	halted bool      // stopped between attempts: nobody waits, or the client closes
-	stop   bool      // the last attempt was the last that this run may make
-	fault  error     // why it cannot go on
+	st     Standing     // where it stands, what is not written yet included
+	tries  []Try        // not written yet
+	before Standing     // as it was before the last attempt,
+	at     time.Time    // which began then
+	last   exchange     // and left this
+	next   *wireRequest // what the first attempt writes
+	began  int          // attempts of this run
+	halted bool         // stopped between attempts: nobody waits, or the client closes
+	stop   bool         // the last attempt was the last that this run may make
+	fault  error        // why it cannot go on
 
 	returned bool  // execute did, and did not panic
 	writes   []Try // what the last run of a tool's function wrote to the wire
@@ -41,7 +42,8 @@ type run struct {
 
 	// The result, once done is closed.
 	reply *Reply
-	again bool // what is known changed: look again
+	whole Reply // what reply points to, where it has more than the journal keeps
+	again bool  // what is known changed: look again
 	err   error
 }
 
@@ -67,7 +69,8 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 			c.mu.Unlock()
 			return nil, failure(ErrClosed, nil, "%s: the client is closed; this call sent nothing", describe(rec))
 		}
-		var work func()
+		var base context.Context // of what is carried out by this call; nil: somebody is at it
+		var fresh bool
 		r := c.runs[rec.Key]
 		if r != nil {
 			r.waiters++
@@ -96,15 +99,15 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 				c.mu.Unlock()
 				return nil, c.inDoubt(rec, errOverdue)
 			}
-			r, work = c.start(ctx, in, rec, p)
+			r, base, fresh = c.start(ctx, in, rec, p)
 		}
 		c.mu.Unlock()
 		switch {
-		case work == nil: // somebody is at it
+		case base == nil:
 		case ctx.Done() == nil: // this caller cannot leave before it is done
-			work()
+			r.carryOut(base, fresh)
 		default:
-			go work()
+			go r.carryOut(base, fresh)
 		}
 		reply, again, err := c.await(ctx, r, in, joined)
 		if !again {
@@ -116,24 +119,29 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*Reply, error) {
 	}
 }
 
-// start makes an execution known, and returns what carries it out. c.mu is held.
-func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p Policy) (*run, func()) {
+// start makes an execution known, for carryOut. The context ends waits between its
+// attempts; fresh tells that the intent was begun here and is as it was then.
+// c.mu is held.
+func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p *Policy) (r *run, base context.Context, fresh bool) {
 	c.writes = true
 	idle, fresh := c.idle[rec.Key]
 	delete(c.idle, rec.Key)
 	fresh = fresh && idle.version == rec.Standing().Version
-	r := &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
+	r = &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
 	r.base = context.WithoutCancel(ctx)
 	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)
-	return r, func() {
-		defer c.work.Done()
-		defer r.finish()
-		r.execute(ctx, fresh)
-		r.returned = true
-	}
+	return r, ctx, fresh
+}
+
+// carryOut executes what start made known.
+func (r *run) carryOut(ctx context.Context, fresh bool) {
+	defer r.client.work.Done()
+	defer r.finish()
+	r.execute(ctx, fresh)
+	r.returned = true
 }
 
 // finish ends a run. A panic of the user's own code (Policy.Authorize, Reconcile, a
@@ -259,10 +267,11 @@ func (r *run) claim(now time.Time) (done bool) {
 func (r *run) write(kind ChangeKind, st Standing, reason, note string, reply *Reply) (done bool) {
 	c := r.client
 	st.Version = r.record.Standing().Version + 1
-	change := &Change{
+	next := withChange(r.record, &Change{
 		Key: r.record.Key, Kind: kind, Standing: st, At: c.clock.now(),
 		Tries: r.tries, Reason: reason, Note: note, Reply: reply,
-	}
+	})
+	change := &next.Changes[len(next.Changes)-1]
 	// First what this process knows of the clock, so that no row is later than what
 	// the next process takes for now.
 	var standing *Record
@@ -283,8 +292,7 @@ func (r *run) write(kind ChangeKind, st Standing, reason, note string, reply *Re
 		r.lost(change, standing)
 		return true
 	}
-	r.st, r.tries = st, nil
-	r.record = withChange(r.record, change)
+	r.st, r.tries, r.record = st, nil, next
 	if kind == Doubted {
 		r.err = c.inDoubt(r.record, r.cause())
 		return true

@@ -21,7 +21,8 @@ func (r *run) attempts(ctx context.Context) {
 		r.fault = err
 		return
 	}
-	if tryUntil(ctx, r.retry, func(ctx context.Context) (bool, time.Duration) { return r.attempt(ctx, act) }) != nil {
+	again, asked := r.attempt(ctx, act)
+	if again && tryAgain(ctx, r.retry, asked, func(ctx context.Context) (bool, time.Duration) { return r.attempt(ctx, act) }) != nil {
 		r.halted = true
 	}
 	if r.last.finding == foundDone {
@@ -32,35 +33,44 @@ func (r *run) attempts(ctx context.Context) {
 // action is what one attempt does: write a request, or call a tool's function.
 type action struct {
 	host string
-	do   func(ctx context.Context) exchange
+	call func(ctx context.Context) exchange // a tool's function; nil: a request is written
 }
 
-func (r *run) action() (action, error) {
+func (r *run) action() (act action, err error) {
 	if r.record.Terms.Tool {
 		return r.toolAction()
 	}
-	var s secrets
-	base := r.client.transport
-	if live := r.in.live; live != nil {
-		s = live.secrets
-		if live.transport != nil {
-			base = live.transport
-		}
-	}
-	w, err := r.wireRequest(s)
-	if err != nil {
+	if r.next, err = r.wireRequest(r.credentials()); err != nil {
 		return action{}, err
 	}
-	return action{host: w.head.url.Host, do: func(ctx context.Context) exchange {
-		this := w
-		if w = nil; this == nil { // the first attempt took its own
-			var err error
-			if this, err = newWireRequest(r.record, s); err != nil {
-				return exchange{evidence: evidence{finding: foundNotSent, reason: "not readable"}, err: err}
-			}
+	return action{host: r.next.head.url.Host}, nil
+}
+
+// do makes one attempt. The first one that writes a request takes what action made.
+func (r *run) do(ctx context.Context, act action) exchange {
+	if act.call != nil {
+		return act.call(ctx)
+	}
+	w := r.next
+	if r.next = nil; w == nil {
+		var err error
+		if w, err = newWireRequest(r.record, r.credentials()); err != nil {
+			return exchange{evidence: evidence{finding: foundNotSent, reason: "not readable"}, err: err}
 		}
-		return r.client.send(ctx, this, r.policy, base)
-	}}, nil
+	}
+	base := r.client.transport
+	if live := r.in.live; live != nil && live.transport != nil {
+		base = live.transport
+	}
+	return r.client.send(ctx, w, r.policy, base)
+}
+
+// credentials are those of the call that began the intent here, if one did.
+func (r *run) credentials() secrets {
+	if live := r.in.live; live != nil {
+		return live.secrets
+	}
+	return secrets{}
 }
 
 // wireRequest is what the attempts send. The journal's text need not be read where
@@ -105,7 +115,7 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	number := r.st.Attempts + 1
 	base := c.observeStart(r.base, r.in, number)
 	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)
-	x := act.do(attemptCtx)
+	x := r.do(attemptCtx, act)
 	cancel()
 	r.before, r.at, r.last = r.st, now, x
 	r.before.Attempts += max(0, len(r.writes)-1) // each write of a tool's function is one
@@ -235,9 +245,9 @@ func (r *run) live(reply *Reply) *Reply {
 	if reply == nil || r.last.full == nil {
 		return reply
 	}
-	whole := *reply
-	whole.Header = r.last.full
-	return &whole
+	r.whole = *reply
+	r.whole.Header = r.last.full
+	return &r.whole
 }
 
 // reconcile asks the far side what happened. It tells whether that settled it.

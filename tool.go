@@ -178,9 +178,9 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	op.ID = c.payloadID(e.policy.ID, "application/json", input, op.ID)
 	r := &Record{
 		Operation: op, Rules: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
-		Fingerprint: c.fingerprint(toolPayload(e.name, input, e.policy)), Terms: termsOf(e.policy, true),
+		Fingerprint: c.fingerprint(toolPayload(e.name, input, &e.policy)), Terms: termsOf(&e.policy, true),
 	}
-	in, err := c.begin(ctx, r, e.policy)
+	in, err := c.begin(ctx, r, &e.policy)
 	if err != nil {
 		return nil, err
 	}
@@ -242,11 +242,12 @@ func (c *Client) tool(name string) *toolEntry {
 	return c.tools[name]
 }
 
-// policyOf is the policy that an intent is carried out under now.
-func (c *Client) policyOf(r *Record) Policy {
+// policyOf is the policy that an intent is carried out under now. It is the client's
+// own: whoever changes it copies it.
+func (c *Client) policyOf(r *Record) *Policy {
 	if r.Terms.Tool {
 		if e := c.tool(r.Operation.Name); e != nil {
-			return e.policy
+			return &e.policy
 		}
 	}
 	p, _ := c.policies.of(r.Operation.Name)
@@ -343,7 +344,7 @@ func (r *run) toolAction() (action, error) {
 	if e == nil {
 		return action{}, r.client.checkTool(r.record)
 	}
-	return action{host: "tool " + e.name, do: func(ctx context.Context) exchange { return r.callTool(ctx, e) }}, nil
+	return action{host: "tool " + e.name, call: func(ctx context.Context) exchange { return r.callTool(ctx, e) }}, nil
 }
 
 // toolReply is an output as an outcome.

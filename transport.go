@@ -96,12 +96,12 @@ func childFinding(in *Intent, err error) finding {
 func (t *transport) insideTool(ctx context.Context, req *http.Request, call *toolCall) (*http.Response, error) {
 	c := t.client
 	rec, _ := call.in.snapshot()
-	p := c.policyOf(rec)
-	h, body, s, err := readRequest(req, p, c.options.maxPayload)
+	p := *c.policyOf(rec) // a copy: who signs may be left out of it
+	h, body, s, err := readRequest(req, &p, c.options.maxPayload)
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
 	}
-	print := c.fingerprint(h.fingerprinted(body, p))
+	print := c.fingerprint(h.fingerprinted(body, &p))
 	if !call.in.onlyWrite(print) {
 		return nil, failure(ErrMismatch, nil,
 			"%s made another write already: name each write of a tool with WithOperation, so that each has its own key; nothing was sent", describe(rec))
@@ -125,7 +125,7 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	}
 	p.Authorize = withoutAuthorize(p.Authorize, req)
 	at, started := c.clock.now(), time.Now()
-	x := c.send(ctx, w, p, t.base)
+	x := c.send(ctx, w, &p, t.base)
 	call.wrote(&x, at, time.Since(started))
 	switch {
 	case x.reply == nil && x.finding == foundNotSent:
