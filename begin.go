@@ -26,8 +26,9 @@ func isClosed(what string) error {
 	return failure(ErrClosed, nil, "%s: the client is closed; nothing was sent", what)
 }
 
-// begin gives r a key and inserts it, or finds the intent that stands in its way.
-func (c *Client) begin(ctx context.Context, r *Record, p *Policy) (*Intent, error) {
+// begin gives r a key and inserts it, or finds the intent that stands in its way. h
+// makes r's head, once it is needed; a tool's record has its own.
+func (c *Client) begin(ctx context.Context, r *Record, h *head, p *Policy) (*Intent, error) {
 	if !c.enter() {
 		return nil, isClosed(r.Operation.String())
 	}
@@ -37,12 +38,24 @@ func (c *Client) begin(ctx context.Context, r *Record, p *Policy) (*Intent, erro
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
 	}
 	if field := keyIn(r.Terms.KeyPlace, "field "); field != "" && !r.Terms.Tool {
+		r.Head = h.encode()
 		if _, err := newWireRequest(r, secrets{}); err != nil { // the body has no such place
 			return nil, fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)
 		}
 	}
 	if err := c.saveClock(); err != nil {
 		return nil, c.journalError(r, "begin", err)
+	}
+	if standing := c.known(r.Operation); standing != nil && standing.Fingerprint == r.Fingerprint {
+		// The journal would say the same, and hand out a copy.
+		c.mu.Lock()
+		c.writes = true
+		c.mu.Unlock()
+		c.clock.saw(standing)
+		return &Intent{client: c, record: standing}, nil
+	}
+	if r.Head == nil {
+		r.Head = h.encode()
 	}
 	// Before others can find it: whoever does, and runs it first, takes this note with
 	// it, so that the caller here does not take it for one that nobody ran.

@@ -17,6 +17,7 @@ type Client struct {
 	journal   Journal
 	mac       []byte // with encryption: the key of the fingerprints
 	usualKey  func(Operation) (string, error)
+	known     func(Operation) *Record // what the journal has at hand, to be read only; nil: it has to be asked
 	options   options
 	policies  policies
 	transport http.RoundTripper
@@ -262,6 +263,10 @@ func newClient(j Journal, o options) (*Client, error) {
 	if c.journal, c.mac, err = unseal(j, o.keys); err == nil {
 		err = c.readClock()
 	}
+	c.known = func(Operation) *Record { return nil }
+	if own, ok := c.journal.(interface{ known(Operation) *Record }); ok { // and what it says is not sealed
+		c.known = own.known
+	}
 	if err != nil {
 		c.stop()
 		return nil, err
@@ -322,11 +327,11 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 	}
 	op.ID = c.payloadID(p.ID, h.header.Get("Content-Type"), body, op.ID)
 	r := &Record{
-		Operation: op, Rules: fingerprintRules, Head: h.encode(), Payload: body,
+		Operation: op, Rules: fingerprintRules, Payload: body,
 		Fingerprint: c.fingerprint(h.fingerprinted(body, p)),
 		Terms:       termsOf(p, false),
 	}
-	in, err := c.begin(ctx, r, p)
+	in, err := c.begin(ctx, r, &h, p)
 	if err != nil {
 		return nil, err
 	}

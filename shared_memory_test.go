@@ -3,6 +3,7 @@ package idem_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -57,6 +58,57 @@ func TestRepliesShareNoHeaders(t *testing.T) {
 		}
 		bodyOf(t, resp)
 	}
+}
+
+// An outcome that is kept in memory is everybody's: what its callers are handed is
+// theirs. The race detector sees what two of them share, the others what stayed.
+func TestCallersOfAKeptOutcomeShareNoMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.open(idem.WithPolicy("charge", stripe()))
+	op := idem.Operation{Name: "charge", ID: "1"}
+	ask := func() (got []string, err error) {
+		in, err := c.Begin(testCtx(t), op, w.invoice(500))
+		if err != nil {
+			return nil, err
+		}
+		resp, err := in.Do(testCtx(t))
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		payload, outcome, events := in.Payload(), in.Outcome(), in.History()
+		got = []string{resp.Header.Get("Content-Type"), string(body), string(payload), string(outcome), events[len(events)-1].Reason}
+		for name := range resp.Header {
+			resp.Header[name][0] = "written into"
+		}
+		clear(body)
+		clear(payload)
+		clear(outcome)
+		clear(events)
+		return got, err
+	}
+	first, err := ask()
+	require.NoError(t, err)
+	require.Equal(t, first[1], first[3])
+	require.Equal(t, "amount=500&currency=usd", first[2])
+	const callers, times = 4, 5
+	found := make(chan any, callers*times)
+	for range callers {
+		go func() {
+			for range times { // read, then kept
+				if got, err := ask(); err != nil {
+					found <- err
+				} else {
+					found <- got
+				}
+			}
+		}()
+	}
+	for range callers * times {
+		require.Equal(t, first, <-found)
+	}
+	require.Len(t, w.server.Effects(), 1)
 }
 
 // The journal's own callers too: a record belongs to whoever was given it.

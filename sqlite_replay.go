@@ -44,6 +44,7 @@ type replay struct {
 	read   time.Time
 }
 
+// get is a record that is kept, for everybody: nobody may write into it.
 func (k *replays) get(identity int64, op Operation) *Record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -51,7 +52,7 @@ func (k *replays) get(identity int64, op Operation) *Record {
 	if !ok || !sameIdentity(known.record.Operation, op) || time.Since(known.read) > rereadAfter {
 		return nil
 	}
-	return known.record.copy()
+	return known.record
 }
 
 // at is a moment: what was forgotten after it is not added again by who read it
@@ -149,6 +150,20 @@ func (r *Record) size() int {
 	return n
 }
 
+// known is what Begin would say of an identity that succeeded and is kept in memory:
+// nil where Begin has to be asked. It is not the caller's own, as Begin's is, but
+// everybody's: it is read, and not written into.
+func (s *sqliteJournal) known(op Operation) *Record {
+	if op.ID == "" {
+		return nil
+	}
+	identity := identityOf(op)
+	if !s.settled.has(identity) {
+		return nil
+	}
+	return s.replays.get(identity, op)
+}
+
 // replayable is the newest link of r's identity, where it was seen settled before
 // and still is what stands in r's way.
 func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record, err error) {
@@ -156,7 +171,7 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 		return nil, nil
 	}
 	if known := s.replays.get(identity, r.Operation); known != nil {
-		return known, nil
+		return known.copy(), nil
 	}
 	before := s.replays.at()
 	err = s.read(func(c *conn) error {

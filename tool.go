@@ -180,7 +180,7 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 		Operation: op, Rules: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
 		Fingerprint: c.fingerprint(toolPayload(e.name, input, &e.policy)), Terms: termsOf(&e.policy, true),
 	}
-	in, err := c.begin(ctx, r, &e.policy)
+	in, err := c.begin(ctx, r, nil, &e.policy)
 	if err != nil {
 		return nil, err
 	}

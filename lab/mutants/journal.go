@@ -145,7 +145,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "remembered one shared", Breaks: "callers get the remembered record itself, which encryption opens in place",
-			Edits:   []Edit{{"return known.record.copy()", "return known.record"}},
+			Edits:   []Edit{{"return known.copy(), nil", "return known, nil"}},
 			Killers: []string{"TestASealedOutcomeIsReplayedAnyNumberOfTimes"},
 		},
 		{
