@@ -41,12 +41,13 @@ type payload struct {
 func (p payload) fingerprint() [32]byte {
 	var space [1024]byte // most payloads are read without an allocation for this
 	b := appendParts(space[:0], p.method, strings.ToLower(p.host), p.path)
-	if pairs, ok := formPairs([]byte(p.query), []string{keyIn(p.place, "query ")}); ok {
+	var fields [8]pair // likewise
+	if pairs, ok := formPairs(fields[:0], []byte(p.query), []string{keyIn(p.place, "query ")}); ok {
 		b = appendPairs(b, pairs)
 	} else {
 		b = appendParts(b, "raw", p.query)
 	}
-	kind, body, pairs := p.comparable()
+	kind, body, pairs := p.comparable(fields[:0])
 	b = appendParts(b, kind)
 	if kind == "form" {
 		b = appendPairs(b, pairs)
@@ -82,7 +83,7 @@ func keyIn(place, kind string) string {
 
 // canonical is the body in the form that is compared, and which form that is.
 func (p payload) canonical() (kind string, body []byte) {
-	kind, body, pairs := p.comparable()
+	kind, body, pairs := p.comparable(nil)
 	if kind == "form" {
 		body = appendPairs(nil, pairs)
 	}
@@ -90,8 +91,9 @@ func (p payload) canonical() (kind string, body []byte) {
 }
 
 // comparable is canonical, with the pairs of a form as they are. What cannot be read
-// as what it claims to be is compared byte for byte.
-func (p payload) comparable() (kind string, body []byte, form []pair) {
+// as what it claims to be is compared byte for byte. The pairs are put into space, if they
+// fit.
+func (p payload) comparable(space []pair) (kind string, body []byte, form []pair) {
 	plain, ok := p.decoded()
 	if !ok {
 		return "bytes in " + strings.ToLower(p.contentEncoding), p.body, nil
@@ -112,7 +114,7 @@ func (p payload) comparable() (kind string, body []byte, form []pair) {
 			return "json", c, nil
 		}
 	case mediaType == "application/x-www-form-urlencoded":
-		if pairs, ok := formPairs(plain, p.omitted()); ok {
+		if pairs, ok := formPairs(space, plain, p.omitted()); ok {
 			return "form", nil, pairs
 		}
 	case strings.HasPrefix(mediaType, "multipart/"):
@@ -150,12 +152,12 @@ func (p payload) decoded() ([]byte, bool) {
 
 // formPairs are the pairs of a form or query, sorted by name; the values of one
 // name keep their order, which may mean something. ok is false for what does not
-// decode.
-func formPairs(form []byte, omit []string) (pairs []pair, ok bool) {
+// decode. The pairs are put into space, which is empty, if they fit.
+func formPairs(space []pair, form []byte, omit []string) (pairs []pair, ok bool) {
 	if len(form) == 0 {
 		return nil, true
 	}
-	pairs = make([]pair, 0, 1+bytes.Count(form, []byte("&")))
+	pairs = slices.Grow(space, 1+bytes.Count(form, []byte("&")))
 	for len(form) > 0 {
 		var field []byte
 		field, form, _ = bytes.Cut(form, []byte("&"))
@@ -243,8 +245,8 @@ func differ(a, b payload) string {
 		return "the path"
 	}
 	keyQuery := []string{keyIn(a.place, "query ")}
-	aq, _ := formPairs([]byte(a.query), keyQuery)
-	bq, _ := formPairs([]byte(b.query), keyQuery)
+	aq, _ := formPairs(nil, []byte(a.query), keyQuery)
+	bq, _ := formPairs(nil, []byte(b.query), keyQuery)
 	if name, ok := firstPair(aq, bq); ok {
 		return "query field " + quoteName(name)
 	}
@@ -262,8 +264,8 @@ func differ(a, b payload) string {
 	case "form":
 		ab, _ := a.decoded()
 		bb, _ := b.decoded()
-		ap, _ := formPairs(ab, a.omitted())
-		bp, _ := formPairs(bb, b.omitted())
+		ap, _ := formPairs(nil, ab, a.omitted())
+		bp, _ := formPairs(nil, bb, b.omitted())
 		name, _ := firstPair(ap, bp)
 		return "form field " + quoteName(name)
 	}
@@ -302,7 +304,7 @@ func (c *Client) payloadID(pointers []string, contentType string, body []byte, o
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	pairs, isForm := []pair(nil), mediaType == "application/x-www-form-urlencoded"
 	if isForm {
-		pairs, _ = formPairs(body, nil)
+		pairs, _ = formPairs(nil, body, nil)
 	}
 	h := sha256.New()
 	if c.mac != nil {
