@@ -27,24 +27,26 @@ func isClosed(what string) error {
 }
 
 // begin gives r a key and inserts it, or finds the intent that stands in its way. h
-// makes r's head, once it is needed; a tool's record has its own.
-func (c *Client) begin(ctx context.Context, r *Record, h *head, p *Policy) (*Intent, error) {
+// makes r's head, once it is needed; a tool's record has its own. in is made that of
+// what was inserted or found, where there is no error.
+func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *Policy) error {
 	if !c.enter() {
-		return nil, isClosed(r.Operation.String())
+		return isClosed(r.Operation.String())
 	}
 	defer c.work.Done()
+	in.client = c
 	var err error
 	if r.Key, err = p.Contract.newKey(r.Operation, c.usualKey); err != nil {
-		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
+		return fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
 	}
 	if field := keyIn(r.Terms.KeyPlace, "field "); field != "" && !r.Terms.Tool {
 		r.Head = h.encode()
 		if _, err := newWireRequest(r, secrets{}); err != nil { // the body has no such place
-			return nil, fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)
+			return fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)
 		}
 	}
 	if err := c.saveClock(); err != nil {
-		return nil, c.journalError(r, "begin", err)
+		return c.journalError(r, "begin", err)
 	}
 	if standing := c.known(r.Operation); standing != nil && standing.Fingerprint == r.Fingerprint {
 		// The journal would say the same, and hand out a copy.
@@ -52,7 +54,8 @@ func (c *Client) begin(ctx context.Context, r *Record, h *head, p *Policy) (*Int
 		c.writes = true
 		c.mu.Unlock()
 		c.clock.saw(standing)
-		return &Intent{client: c, record: standing}, nil
+		in.record = standing
+		return nil
 	}
 	if r.Head == nil {
 		r.Head = h.encode()
@@ -75,7 +78,7 @@ func (c *Client) begin(ctx context.Context, r *Record, h *head, p *Policy) (*Int
 		r.Begun = c.clock.now()
 		obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))
 		if err != nil {
-			return nil, c.journalError(r, "begin", err)
+			return c.journalError(r, "begin", err)
 		}
 		switch obstacle {
 		case OverLimit:
@@ -83,19 +86,20 @@ func (c *Client) begin(ctx context.Context, r *Record, h *head, p *Policy) (*Int
 			err := failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit",
 				r.Operation, p.Limit)
 			c.tell(ctx, nil, r.Operation, reasonLimit, err)
-			return nil, err
+			return err
 		case Reemitted:
-			if in, err, done := c.reemitted(ctx, r, standing, p); done {
-				return in, err
+			if err, done := c.reemitted(ctx, in, r, standing, p); done {
+				return err
 			}
 		}
 		if obstacle == NoObstacle {
 			inserted = true
 			r.Owner = OwnedHere
-			return &Intent{client: c, record: r}, nil
+			in.record = r
+			return nil
 		}
 		c.clock.saw(standing)
-		in := &Intent{client: c, record: standing}
+		in.record = standing
 		m := meet(standing, c.running(standing.Key), c.samePayload(standing, r, p))
 		if m == meetClaim && c.outlived(standing, p) {
 			m = meetNewLink
@@ -107,14 +111,14 @@ func (c *Client) begin(ctx context.Context, r *Record, h *head, p *Policy) (*Int
 				"%s was begun with another payload: it differs in %s; it is %s and keeps its own payload; use another ID for another thing, or Operation.Repeat; nothing was sent",
 				describe(standing), c.difference(standing, r, p), standing.Standing().State)
 			c.tell(ctx, in, standing.Operation, reasonMismatch, err)
-			return nil, err
+			return err
 		case meetNewLink:
 			r.Previous = standing.Key
 			continue
 		case meetForgot:
-			return nil, forgotten(standing)
+			return forgotten(standing)
 		}
-		return in, nil
+		return nil
 	}
 }
 
@@ -133,20 +137,22 @@ func guardsOf(p *Policy, r *Record) Guards {
 
 // reemitted answers an ID that stands for an intent begun under another one.
 // done is false where the usual table decides: another payload, above all.
-func (c *Client) reemitted(ctx context.Context, r, first *Record, p *Policy) (in *Intent, err error, done bool) {
+func (c *Client) reemitted(ctx context.Context, in *Intent, r, first *Record, p *Policy) (err error, done bool) {
 	if !c.samePayload(first, r, p) {
-		return nil, nil, false
+		return nil, false
 	}
 	c.clock.saw(first)
+	in.record = first
 	c.count(r.Operation, reasonReemitted)
 	if p.Refuse {
 		err := failure(ErrDuplicate, nil,
 			"%s was asked for already, as %s, at %s; nothing was sent; an intended repeat says so with Operation.Repeat",
 			r.Operation, describe(first), first.Begun.UTC().Format(time.RFC3339))
-		c.tell(ctx, &Intent{client: c, record: first}, r.Operation, reasonReemitted, err)
-		return nil, err, true
+		c.tell(ctx, in, r.Operation, reasonReemitted, err)
+		return err, true
 	}
-	return &Intent{client: c, record: first, counted: true}, nil, true
+	in.counted = true
+	return nil, true
 }
 
 // outlived is Standing.outlived at this moment.

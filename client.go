@@ -331,15 +331,20 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 		Fingerprint: c.fingerprint(h.fingerprinted(body, p)),
 		Terms:       termsOf(p, false),
 	}
-	in, err := c.begin(ctx, r, &h, p)
-	if err != nil {
+	begun := &struct { // in one piece
+		in   Intent
+		live liveRequest
+	}{}
+	in, live := &begun.in, &begun.live
+	if err := c.begin(ctx, in, r, &h, p); err != nil {
 		return nil, err
 	}
-	in.live = &liveRequest{request: *req, secrets: s}
-	in.live.request.Body, in.live.request.GetBody = nil, nil // read, and not kept a second time
+	live.request, live.secrets = *req, s
+	live.request.Body, live.request.GetBody = nil, nil // read, and not kept a second time
 	if in.record == r {
-		in.live.head = h
+		live.head = h
 	}
+	in.live = live
 	return in, nil
 }
 

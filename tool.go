@@ -180,8 +180,8 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 		Operation: op, Rules: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
 		Fingerprint: c.fingerprint(toolPayload(e.name, input, &e.policy)), Terms: termsOf(&e.policy, true),
 	}
-	in, err := c.begin(ctx, r, nil, &e.policy)
-	if err != nil {
+	in := &Intent{}
+	if err := c.begin(ctx, in, r, nil, &e.policy); err != nil {
 		return nil, err
 	}
 	slot.met(in)
