@@ -35,6 +35,9 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 	}
 	defer c.work.Done()
 	in.client = c
+	if standing := c.known(r.Operation); standing != nil && standing.Fingerprint == r.Fingerprint {
+		return c.beginKnown(in, standing)
+	}
 	var err error
 	if r.Key, err = p.Contract.newKey(r.Operation, c.usualKey); err != nil {
 		return fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
@@ -48,15 +51,6 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 	if err := c.saveClock(); err != nil {
 		return c.journalError(r, "begin", err)
 	}
-	if standing := c.known(r.Operation); standing != nil && standing.Fingerprint == r.Fingerprint {
-		// The journal would say the same, and hand out a copy.
-		c.mu.Lock()
-		c.writes = true
-		c.mu.Unlock()
-		c.clock.saw(standing)
-		in.record = standing
-		return nil
-	}
 	if r.Head == nil {
 		r.Head = h.encode()
 	}
@@ -64,14 +58,17 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 	// it, so that the caller here does not take it for one that nobody ran.
 	c.mu.Lock()
 	c.writes = true // or would: what it sees of the clock is made durable too
-	c.idle[r.Key] = idleClaim{since: time.Now()}
+	c.idle[r.Key] = idleClaim{}
 	c.mu.Unlock()
 	inserted := false
 	defer func() {
-		if !inserted {
-			c.mu.Lock()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if claim, ok := c.idle[r.Key]; ok && inserted {
+			claim.since = time.Now() // from now on it may be released: there is a row
+			c.idle[r.Key] = claim
+		} else {
 			delete(c.idle, r.Key)
-			c.mu.Unlock()
 		}
 	}()
 	for {
@@ -120,6 +117,20 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 		}
 		return nil
 	}
+}
+
+// beginKnown begins what is settled and at hand: the journal would say the same, and
+// hand out a copy.
+func (c *Client) beginKnown(in *Intent, standing *Record) error {
+	c.mu.Lock()
+	c.writes = true // or would: what it sees of the clock is made durable too
+	c.mu.Unlock()
+	if err := c.saveClock(); err != nil {
+		return c.journalError(standing, "begin", err)
+	}
+	c.clock.saw(standing)
+	in.record = standing
+	return nil
 }
 
 // guardsOf is what a policy has Begin check. An intended repeat is never taken for
@@ -292,7 +303,7 @@ func (c *Client) release(age time.Duration) {
 	c.mu.Lock()
 	var keys []string
 	for key, idle := range c.idle {
-		if time.Since(idle.since) >= age {
+		if !idle.since.IsZero() && time.Since(idle.since) >= age {
 			keys = append(keys, key)
 			delete(c.idle, key)
 		}

@@ -41,7 +41,7 @@ type Client struct {
 
 // idleClaim is an intent begun here that nobody runs.
 type idleClaim struct {
-	since   time.Time
+	since   time.Time // zero: it is not in the journal yet
 	version int
 }
 
