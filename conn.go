@@ -133,6 +133,16 @@ func (s *statement) run(args []driver.NamedValue, scan func(row []value) error) 
 	return err
 }
 
+// atOnce runs queries on one moment of the journal: its locks are taken once for
+// all of them, and not for each.
+func (c *conn) atOnce(read func() error) error {
+	if err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+	err := read()
+	return errors.Join(err, c.exec("ROLLBACK"))
+}
+
 // integer is the one integer that a query gives, or otherwise.
 func (c *conn) integer(query string, otherwise int64, args ...value) (int64, error) {
 	n := otherwise

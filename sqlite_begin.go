@@ -21,10 +21,11 @@ type kindKey struct {
 
 const (
 	// A link of the identity that is in memory, those in the table, and what the ID is
-	// an alias of, among others whose hash is the same by chance.
+	// an alias of, among others whose hash is the same by chance. No joins: SQLite
+	// prepares a statement that has one anew each time a value is bound.
 	linkColumns  = `SELECT i.id, i.key, i.kind, i.scope, i.name, i.repeat FROM `
 	selectLink   = linkColumns + `intents i WHERE i.id = ?1`
-	selectNewest = selectLink + ` UNION ALL ` + linkColumns + `places p CROSS JOIN intents i ON i.id = p.intent WHERE p.hash = ?2
+	selectNewest = selectLink + ` UNION ALL ` + linkColumns + `intents i WHERE i.id IN (SELECT intent FROM places WHERE hash = ?2)
 		UNION ALL SELECT a.intent, NULL, (SELECT kind FROM intents i WHERE i.id = a.intent), a.scope, a.name, a.repeat
 			FROM aliases a INDEXED BY aliases_identity WHERE a.identity = ?2`
 	intentColumns = `INSERT INTO intents (id, identity, keyhash, key, kind, scope, name, repeat, cost, previous,
@@ -222,11 +223,15 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64,
 // newest is the id and key of the newest link of an identity, and the intent that
 // the identity is an alias of; 0: there is none.
 func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, alias int64, err error) {
-	hash := identityHash(op)
-	young, err := s.lookYoung(c, hashes{1, 0, hash})
+	young, err := s.lookYoung(c, hashes{1, 0, identityHash(op)})
 	if err != nil {
 		return 0, "", 0, err
 	}
+	return s.newestOf(c, op, young)
+}
+
+// newestOf is newest where it is known what the identity may be of those in memory.
+func (s *sqliteJournal) newestOf(c *conn, op Operation, young []int64) (id int64, key string, alias int64, err error) {
 	var strangers []int64
 	scan := func(row []value) error {
 		n := intOf(row[0])
@@ -253,7 +258,7 @@ func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, ali
 		young = young[1:]
 	}
 	if err == nil {
-		err = c.query(selectNewest, scan, append(young, 0)[0], hash)
+		err = c.query(selectNewest, scan, append(young, 0)[0], identityHash(op))
 	}
 	return id, key, alias, errors.Join(err, s.sound(c, strangers))
 }

@@ -13,8 +13,10 @@ import (
 const generations = 4096
 
 const (
-	selectTop = `SELECT max(v) FROM (SELECT max(version) AS v FROM changes WHERE intent = ?1
-		UNION ALL SELECT max(version) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095)`
+	// Not intent = ?1: for that max is an order by the rest of the key, and SQLite
+	// prepares a statement with such an order anew each time a value is bound.
+	selectTop = `SELECT max(coalesce((SELECT max(version) FROM changes WHERE intent BETWEEN ?1 AND ?1), 0),
+		coalesce((SELECT max(version) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095), 0))`
 	selectTopOwner = `SELECT owner FROM changes WHERE intent = ? AND version = ?`
 	selectKeyOf    = `SELECT key FROM intents WHERE id = ?`
 	selectBegunBy  = `SELECT owner FROM intents WHERE id = ?`

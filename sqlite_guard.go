@@ -13,9 +13,9 @@ const (
 	insertGuarded = `INSERT INTO guarded (intent, same, budget, begun) VALUES (?, ?, ?, ?)`
 	selectSame    = `SELECT intent FROM guarded WHERE same = ? AND begun >= ? ORDER BY begun`
 	selectBudget  = `SELECT intent FROM guarded WHERE budget = ? AND begun >= ?`
-	selectCounted = `SELECT i.cost, i.fingerprint, i.scope, k.operation, i.repeat FROM intents i JOIN kinds k ON k.id = i.kind WHERE i.id = ?1
+	selectCounted = `SELECT cost, fingerprint, scope, (SELECT operation FROM kinds WHERE id = kind), repeat FROM intents WHERE id = ?1
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 AND o.state = 2
-			AND o.version > coalesce((SELECT max(version) FROM changes WHERE intent = ?1), 0)
+			AND o.version > coalesce((SELECT max(version) FROM changes WHERE intent BETWEEN ?1 AND ?1), 0)
 			AND NOT EXISTS (SELECT 1 FROM outcomes p WHERE p.id BETWEEN o.id + 1 AND ?1 * 4096 + 4095))`
 	insertAlias = `INSERT INTO aliases (identity, scope, name, repeat, intent) VALUES (?, ?, ?, ?, ?)`
 )

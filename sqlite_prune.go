@@ -35,7 +35,7 @@ const (
 	dropNotes    = `DELETE FROM notes WHERE intent = ?`
 	dropGuarded  = `DELETE FROM guarded WHERE intent = ?`
 	dropAliases  = `DELETE FROM aliases WHERE intent = ?`
-	selectName   = `SELECT k.operation FROM intents i JOIN kinds k ON k.id = i.kind WHERE i.id = ?`
+	selectName   = `SELECT (SELECT operation FROM kinds WHERE id = kind) FROM intents WHERE id = ?`
 )
 
 // shedding is one intent that pruning looks at.

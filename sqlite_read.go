@@ -19,7 +19,7 @@ const (
 	selectKindByID  = `SELECT operation, terms FROM kinds WHERE id = ?`
 	selectKindAgain = `SELECT id FROM kinds INDEXED BY sqlite_autoindex_kinds_1 WHERE operation = ? AND terms = ?`
 	selectChanges   = `SELECT version, kind, owner, standing, at, reason, note, tries, checksum
-		FROM changes WHERE intent = ? ORDER BY version`
+		FROM changes WHERE intent = ?` // loadChanges puts them in order
 	selectOutcomes = `SELECT version, kind, standing, at, reason, note, tries, status, head, body, checksum, state
 		FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 ORDER BY id`
 	selectNotes = `SELECT at, reason, text FROM notes WHERE intent = ? ORDER BY id`

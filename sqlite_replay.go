@@ -174,13 +174,18 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 		return known.copy(), nil
 	}
 	before := s.replays.at()
+	s.young.mu.Lock() // what others began since may be missed: then Begin goes the usual way
+	young := s.young.find(nil, identity, identity)
+	s.young.mu.Unlock()
 	err = s.read(func(c *conn) error {
-		newest, _, _, err := s.newest(c, r.Operation)
-		if err != nil || newest == 0 {
+		return c.atOnce(func() error {
+			newest, _, _, err := s.newestOf(c, r.Operation, young)
+			if err != nil || newest == 0 {
+				return err
+			}
+			standing, err = s.load(c, newest)
 			return err
-		}
-		standing, err = s.load(c, newest)
-		return err
+		})
 	})
 	if err != nil || standing == nil || standing.Standing().State != Succeeded {
 		return nil, err
