@@ -158,4 +158,3 @@ func collect(opts []Option) (options, error) {
 	}
 	return o, nil
 }
-

@@ -73,8 +73,8 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "race of two Begins", Breaks: "a Begin notes its intent without the lock that guards the note", Race: true,
-			Edits: []Edit{{"c.idle[r.Key] = idleClaim{since: time.Now()}\n\tc.mu.Unlock()",
-				"c.mu.Unlock()\n\tc.idle[r.Key] = idleClaim{since: time.Now()}"}},
+			Edits: []Edit{{"c.idle[r.Key] = idleClaim{}\n\tc.mu.Unlock()",
+				"c.mu.Unlock()\n\tc.idle[r.Key] = idleClaim{}"}},
 			Killers: []string{"TestEveryOpenIntentIsFound"},
 		},
 	}
