@@ -1,9 +1,11 @@
 package idem_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -217,6 +219,55 @@ func TestProcessesShareTheTableOfPlaces(t *testing.T) {
 	require.Len(t, w.server.Arrivals(), identities, "each was sent once")
 	all, _ := placedUpTo(t, w.path)
 	require.Greater(t, all, int64(identities/2))
+}
+
+// A process that only reads does not remember for good what others write.
+func TestAReaderRemembersFewPlaces(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	p := newPlacing(t, path)
+	p.fill(0, 10)
+	reader := startChild(t, "Reading", path)
+	reader.expect("10 intents")
+	for n := 10; n < 2000; n += 199 {
+		p.fill(n, 199)
+		reader.tell("again")
+		reader.expect(fmt.Sprint(n+199, " intents"))
+	}
+	reader.tell("enough")
+	kept, err := strconv.Atoi(reader.hear())
+	require.NoError(t, err)
+	require.Less(t, kept, 1000, "of 2000")
+	reader.wait()
+}
+
+// Reading is a child that looks up each intent by its key, whenever it is told to.
+func (children) Reading(l *link) error {
+	var path string
+	if err := l.args(&path); err != nil {
+		return err
+	}
+	c, err := idem.Open(path)
+	if err != nil {
+		return err
+	}
+	for {
+		n := 0
+		for in, err := range c.Intents(context.Background(), idem.Filter{}) {
+			if err != nil {
+				return err
+			}
+			if _, err = c.Lookup(context.Background(), in.Key()); err != nil {
+				return err
+			}
+			n++
+		}
+		l.say("%d intents", n)
+		if l.hear() == "enough" {
+			l.say("%d", idem.PlacesInMemory(c))
+			return c.Close()
+		}
+	}
 }
 
 // What is dropped leaves no place behind, in memory or in the table, and its ID is

@@ -30,6 +30,10 @@ const (
 	valuePlaced = "placed"
 )
 
+// youngEnough is how many intents wait in memory until their places are put into the
+// table.
+func youngEnough(newest int64) int64 { return min(max(newest/youngShare, youngLeast), youngMost) }
+
 // place says that an intent may be what has a hash. Its row says whether it is.
 type place struct{ hash, intent int64 }
 
@@ -108,14 +112,19 @@ func (y *young) committed(did *placing) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.add(did.added)
-	if did.placed <= y.from && len(did.dropped) == 0 {
+	y.forget(did.placed, did.dropped)
+}
+
+// forget lets go of what is in the table for good, and of what is gone. y.mu is held.
+func (y *young) forget(placed int64, dropped []int64) {
+	if placed <= y.from && len(dropped) == 0 {
 		return
 	}
-	y.from = max(y.from, did.placed)
+	y.from = max(y.from, placed)
 	old := y.list
 	y.list, y.newest, y.order, y.orderOf = nil, nil, nil, 0
 	for _, p := range old {
-		if p.intent > y.from && !slices.Contains(did.dropped, p.intent) {
+		if p.intent > y.from && !slices.Contains(dropped, p.intent) {
 			y.append(p.place)
 		}
 	}
@@ -168,15 +177,19 @@ func (s *sqliteJournal) readYoung(c *conn) error {
 	y := &s.young
 	y.mu.Lock()
 	read, after := y.read, y.upTo
+	crowded := after-y.from > 2*youngEnough(after) // others write, and nobody here does
 	y.mu.Unlock()
-	if !read {
-		at, err := s.placed(c)
-		if err != nil {
+	var at placedTo
+	if !read || crowded {
+		var err error
+		if at, err = s.placed(c); err != nil {
 			return err
 		}
+	}
+	if !read {
 		after = at.upTo
 	}
-	from, last := after, after
+	last := after
 	var places []place
 	err := c.query(selectYoung, func(row []value) error {
 		id := intOf(row[0])
@@ -193,9 +206,10 @@ func (s *sqliteJournal) readYoung(c *conn) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if !y.read {
-		y.read, y.from, y.upTo = true, from, from
+		y.read, y.from, y.upTo = true, at.upTo, at.upTo
 	}
 	y.add(places) // another reader may have been here before
+	y.forget(at.upTo, nil)
 	return nil
 }
 
@@ -280,7 +294,7 @@ func (s *sqliteJournal) place(c *conn) error {
 	s.young.mu.Unlock()
 	first := at.next == 0
 	if first {
-		if newest-at.upTo < min(max(newest/youngShare, youngLeast), youngMost) {
+		if newest-at.upTo < youngEnough(newest) {
 			return nil
 		}
 		at.next = newest
@@ -296,6 +310,8 @@ func (s *sqliteJournal) place(c *conn) error {
 		})
 	}
 	for n := 0; i < len(order) && (n < placeStep || order[i].hash == at.done); n++ {
+		// Another process may have dropped it: then its place leads nowhere, as a hash
+		// does that is another's by chance.
 		if order[i].intent > at.upTo {
 			if err := c.change(insertPlace, order[i].hash, order[i].intent); err != nil {
 				return err

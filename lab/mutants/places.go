@@ -49,13 +49,18 @@ func placeMutants() []Mutant {
 		},
 		{
 			Name: "forgotten too early", Breaks: "what is not in the table yet is forgotten too",
-			Edits:   []Edit{{"y.from = max(y.from, did.placed)", "y.from = max(y.from, did.placed) + placeEvery"}},
+			Edits:   []Edit{{"y.from = max(y.from, placed)", "y.from = max(y.from, placed) + placeEvery"}},
 			Killers: append(found, "TestPlacesOnTheirWayAreFound"),
 		},
 		{
 			Name: "never forgotten", Breaks: "every place stays in memory for good",
 			Edits:   []Edit{{"p.intent > y.from && !slices", "!slices"}},
 			Killers: []string{"TestPlacesOnTheirWayAreFound"},
+		},
+		{
+			Name: "reader never forgets", Breaks: "a process that only reads remembers what others write for good",
+			Edits:   []Edit{{"if !read || crowded {", "if !read {"}},
+			Killers: []string{"TestAReaderRemembersFewPlaces"},
 		},
 		{
 			Name: "mark without its checksum", Breaks: "a damaged mark hides intents, which are begun a second time",
@@ -69,7 +74,7 @@ func placeMutants() []Mutant {
 		},
 		{
 			Name: "dropped stay in memory", Breaks: "places of what was dropped are put into the table",
-			Edits:   []Edit{{"p.intent > y.from && !slices.Contains(did.dropped, p.intent)", "p.intent > y.from"}},
+			Edits:   []Edit{{"p.intent > y.from && !slices.Contains(dropped, p.intent)", "p.intent > y.from"}},
 			Killers: []string{"TestADroppedIntentLeavesNoPlace"},
 		},
 		{
