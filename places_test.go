@@ -241,6 +241,71 @@ func TestAReaderRemembersFewPlaces(t *testing.T) {
 	reader.wait()
 }
 
+// A process that did nothing while another began much finds it all, whether it is in
+// the table by now or not, and begins none of it a second time.
+func TestAProcessThatSleptFindsWhatOthersBegan(t *testing.T) {
+	t.Parallel()
+	path, n := newPath(t), 3000
+	p := newPlacing(t, path)
+	p.fill(0, 10)
+	reader := startChild(t, "Reading", path)
+	reader.expect("10 intents")
+	sleeper := startChild(t, "Asking", path)
+	sleeper.expect("awake")
+	p.fill(10, n-10)
+	reader.tell("again")
+	reader.expect(fmt.Sprint(n+1, " intents"))
+	reader.tell("enough")
+	kept, err := strconv.Atoi(reader.hear())
+	require.NoError(t, err)
+	require.Less(t, kept, n/2)
+	reader.wait()
+	sleeper.tell(fmt.Sprint(n))
+	sleeper.expect("sent 0")
+	sleeper.wait()
+}
+
+// Asking is a child that begins one thing, sleeps, and begins again so many of those
+// that placing.fill has begun.
+func (children) Asking(l *link) error {
+	var path string
+	if err := l.args(&path); err != nil {
+		return err
+	}
+	sent := 0
+	c, err := idem.Open(path, idem.WithPolicy("*", idem.Policy{Contract: idem.Stripe()}),
+		idem.WithTransport(roundTrip(func(req *http.Request) (*http.Response, error) {
+			sent++
+			return instant{`{}`}.RoundTrip(req)
+		})))
+	if err != nil {
+		return err
+	}
+	ask := func(id string) error {
+		req, err := invoiceRequest("http://api.invalid", 5)
+		if err == nil {
+			_, err = c.Do(req, idem.Operation{Name: "fill", ID: id})
+		}
+		return err
+	}
+	if err := ask("mine"); err != nil {
+		return err
+	}
+	sent = 0
+	l.say("awake")
+	n, err := strconv.Atoi(l.hear())
+	for i := range n {
+		if err == nil {
+			err = ask(fmt.Sprint(i))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	l.say("sent %d", sent)
+	return c.Close()
+}
+
 // Reading is a child that looks up each intent by its key, whenever it is told to.
 func (children) Reading(l *link) error {
 	var path string

@@ -21,8 +21,9 @@ const (
 	youngMost  = 1 << 15 // or at most
 	placeEvery = 32      // intents from one step to the next
 	placeStep  = 128     // places that a step puts into the table, or a few more
+	youngPage  = 512     // intents that are read at once
 
-	selectYoung = `SELECT id, identity, keyhash FROM intents WHERE id > ? ORDER BY id`
+	selectYoung = `SELECT id, identity, keyhash FROM intents WHERE id > ? ORDER BY id LIMIT ?`
 	selectPlace = `SELECT intent FROM places WHERE hash BETWEEN ?1 AND ?2 UNION ALL SELECT intent FROM places WHERE hash = ?3`
 	insertPlace = `INSERT OR IGNORE INTO places (hash, intent) VALUES (?, ?)`
 	dropPlaces  = `DELETE FROM places WHERE intent = ?1 AND hash IN (
@@ -172,45 +173,53 @@ func (s *sqliteJournal) enter(c *conn) error {
 	return nil
 }
 
-// readYoung takes in the intents that were committed since the last time.
+// readYoung takes in the intents that were committed since the last time, or those
+// of them that are not in the table yet.
 func (s *sqliteJournal) readYoung(c *conn) error {
+	more, err := s.readSome(c, false)
+	for more && err == nil {
+		more, err = s.readSome(c, true)
+	}
+	return err
+}
+
+// readSome reads some of them. It tells whether there may be more; the next one is
+// told so too: then others wrote much, and most of it may be in the table.
+func (s *sqliteJournal) readSome(c *conn, again bool) (more bool, err error) {
 	y := &s.young
 	y.mu.Lock()
 	read, after := y.read, y.upTo
 	crowded := after-y.from > 2*youngEnough(after) // others write, and nobody here does
 	y.mu.Unlock()
 	var at placedTo
-	if !read || crowded {
-		var err error
+	if !read || crowded || again {
 		if at, err = s.placed(c); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if !read {
-		after = at.upTo
-	}
-	last := after
+	after = max(after, at.upTo)
+	last, n := after, 0
 	var places []place
-	err := c.query(selectYoung, func(row []value) error {
+	err = c.query(selectYoung, func(row []value) error {
 		id := intOf(row[0])
 		if id <= last {
 			return outOfOrder(id)
 		}
 		last = id
+		n++
 		places = appendPlaces(places, id, intOf(row[1]), intOf(row[2]))
 		return nil
-	}, after)
+	}, after, int64(youngPage))
 	if err != nil {
-		return err
+		return false, err
 	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if !y.read {
-		y.read, y.from, y.upTo = true, at.upTo, at.upTo
-	}
-	y.add(places) // another reader may have been here before
+	y.read = true
+	y.upTo = max(y.upTo, at.upTo)
 	y.forget(at.upTo, nil)
-	return nil
+	y.add(places) // another reader may have been here before
+	return n == youngPage, nil
 }
 
 // appendPlaces appends the places of an intent. A hash of 0 leads nowhere.

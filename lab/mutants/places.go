@@ -59,8 +59,13 @@ func placeMutants() []Mutant {
 		},
 		{
 			Name: "reader never forgets", Breaks: "a process that only reads remembers what others write for good",
-			Edits:   []Edit{{"if !read || crowded {", "if !read || crowded && false {"}},
+			Edits:   []Edit{{"if !read || crowded || again {", "if !read || crowded && false || again {"}},
 			Killers: []string{"TestAReaderRemembersFewPlaces"},
+		},
+		{
+			Name: "only the first of many", Breaks: "of what others began meanwhile only a part is known",
+			Edits:   []Edit{{"for more && err == nil {", "for false {"}},
+			Killers: []string{"TestAProcessThatSleptFindsWhatOthersBegan"},
 		},
 		{
 			Name: "mark without its checksum", Breaks: "a damaged mark hides intents, which are begun a second time",
