@@ -1,6 +1,10 @@
 package idem
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // What the tests in package idem_test reach into: the pure functions of life.go,
 // under exported names, and the two things a test cannot wait for.
@@ -101,4 +105,36 @@ func PlacesInMemory(c *Client) int {
 	s.young.mu.Lock()
 	defer s.young.mu.Unlock()
 	return len(s.young.list)
+}
+
+// HoldTransaction begins a transaction of a client's journal that lasts until it is
+// released: what comes meanwhile shares the next one.
+func HoldTransaction(c *Client) (release func(), err error) {
+	s := c.journal.(*sqliteJournal)
+	if err := s.own(context.Background()); err != nil {
+		return nil, err
+	}
+	held, end := make(chan struct{}), make(chan struct{})
+	go s.q.commit(context.Background(), func(*conn) error {
+		close(held)
+		<-end
+		return nil
+	})
+	<-held
+	return func() { close(end) }, nil
+}
+
+// DropAll is the step of a pruning that drops identities, all that are settled. The
+// transaction that it is in fails in the end, once.
+func DropAll(c *Client) error {
+	s := c.journal.(*sqliteJournal)
+	return s.q.commit(context.Background(), func(w *conn) error {
+		also := s.q.also
+		s.q.also = func(*conn) error {
+			s.q.also = also
+			return errors.New("the disk is full")
+		}
+		_, _, err := s.dropOld(w, 0, time.Now().UnixNano())
+		return err
+	})
 }

@@ -371,6 +371,32 @@ func TestADroppedIntentLeavesNoPlace(t *testing.T) {
 	require.Zero(t, lost, "kinds of no intent")
 }
 
+// A pruning that is undone, since its transaction failed, leaves every identity where
+// it was, also for who began something in the same transaction.
+func TestAPruningThatIsUndoneLosesNothing(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	p := newPlacing(t, path)
+	p.fill(0, 5)
+	require.NoError(t, p.Close())
+	p = newPlacing(t, path)
+	release, err := idem.HoldTransaction(p.Client)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	var errs [2]error
+	wg.Go(func() { errs[0] = idem.DropAll(p.Client) })
+	queued(t, p.Client, 1)
+	req := newInvoice(t, "http://api.invalid", 5)
+	wg.Go(func() { _, errs[1] = p.Do(req, idem.Operation{Name: "fill", ID: "new"}) })
+	queued(t, p.Client, 2)
+	release()
+	wg.Wait()
+	require.ErrorContains(t, errs[0], "the disk is full")
+	require.ErrorContains(t, errs[1], "the disk is full")
+	p.fill(0, 5)
+	require.Zero(t, p.sent.Load(), "all of them are known")
+}
+
 // A journal whose mark of how far the table goes is damaged begins nothing: what the
 // mark leaves out would be begun a second time.
 func TestADamagedMarkOfThePlacesIsToldLoudly(t *testing.T) {

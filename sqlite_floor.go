@@ -13,6 +13,9 @@ const (
 	sweepLag   = 128 // the newest intents are mostly still under way
 	parkOpen   = `INSERT OR IGNORE INTO parked (id) SELECT i.id * 4096 FROM intents i WHERE i.id >= ? AND i.id < ?
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = i.id * 4096)`
+	// The floor as a part of a query: read by a query of its own it may have been raised
+	// by the next one, and what is in kindred by then would be found twice.
+	sqlFloor   = `coalesce((SELECT CAST(value AS INTEGER) FROM vals WHERE name = 'floor'), 1)`
 	addKindred = `INSERT OR IGNORE INTO kindred (kind, intent) SELECT kind, id FROM intents WHERE id >= ? AND id < ?`
 	unpark     = `DELETE FROM parked WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.id = parked.id)`
 )

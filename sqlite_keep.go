@@ -14,7 +14,7 @@ const (
 	addCount     = `INSERT INTO counters (operation, reason, count, cost) VALUES (?, ?, ?, ?) ON CONFLICT (operation, reason) DO UPDATE SET count = count + excluded.count, cost = cost + excluded.cost`
 	selectCounts = `SELECT operation, reason, count, cost FROM counters`
 	countByName  = `SELECT operation, (SELECT count(*) FROM kindred WHERE kind = kinds.id) +
-		(SELECT count(*) FROM intents WHERE id >= ?1 AND kind = kinds.id) FROM kinds`
+		(SELECT count(*) FROM intents WHERE id >= ` + sqlFloor + ` AND kind = kinds.id) FROM kinds`
 	flushEvery = time.Second
 )
 
@@ -118,11 +118,7 @@ func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
 		return op
 	}
 	err := s.read(func(c *conn) error {
-		floor, err := s.floor(c)
-		if err != nil {
-			return err
-		}
-		err = c.query(countByName, func(row []value) error {
+		err := c.query(countByName, func(row []value) error {
 			n := intOf(row[1])
 			if n == 0 { // of these terms none is left
 				return nil
@@ -133,7 +129,7 @@ func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
 			stats.Operations[name] = op
 			stats.Intents += n
 			return nil
-		}, floor)
+		})
 		if err != nil {
 			return err
 		}

@@ -128,10 +128,12 @@ func (s *sqliteJournal) shortenNew(c *conn, before int64) (n int, last int64, er
 
 // dropOld drops identities, from the oldest on. Open ones are passed over.
 func (s *sqliteJournal) dropOld(c *conn, after, before int64) (n int, last int64, err error) {
-	newest, err := c.integer(selectLast, 0)
-	if err != nil {
+	// Before anything is dropped: what is read of the newest intents is remembered, also
+	// where this transaction is undone and they are there again.
+	if err := s.enter(c); err != nil {
 		return 0, 0, err
 	}
+	newest := c.newest
 	batch, err := toShed(c, selectToShed, after)
 	for _, x := range batch {
 		if err != nil || x.begun >= before {

@@ -185,7 +185,7 @@ const (
 		WHERE state = 2 AND id > ? * 4096 + 4095 ORDER BY id LIMIT ?`
 	selectKinds  = `SELECT id FROM kinds WHERE operation = ?`
 	selectByKind = `SELECT intent FROM kindred WHERE kind = ?1 AND intent > ?2
-		UNION ALL SELECT id FROM intents WHERE id > ?2 AND id >= ?3 AND kind = ?1 ORDER BY 1 LIMIT ?4`
+		UNION ALL SELECT id FROM intents WHERE id > ?2 AND id >= ` + sqlFloor + ` AND kind = ?1 ORDER BY 1 LIMIT ?3`
 	selectAll   = `SELECT id FROM intents WHERE id > ? ORDER BY id LIMIT ?`
 	selectBegun = `SELECT id, begun FROM intents WHERE id >= ? ORDER BY id LIMIT 1`
 	selectLast  = `SELECT max(id) FROM intents`
@@ -275,13 +275,9 @@ func (s *sqliteJournal) byOperation(c *conn, operation string, after int64, limi
 	if err != nil {
 		return nil, err
 	}
-	floor, err := s.floor(c)
-	if err != nil {
-		return nil, err
-	}
 	var all []int64
 	for _, kind := range kinds {
-		some, err := ids(c, selectByKind, kind, after, floor, int64(limit))
+		some, err := ids(c, selectByKind, kind, after, int64(limit))
 		if err != nil {
 			return nil, err
 		}
