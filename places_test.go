@@ -294,10 +294,8 @@ func (children) Asking(l *link) error {
 	sent = 0
 	l.say("awake")
 	n, err := strconv.Atoi(l.hear())
-	for i := range n {
-		if err == nil {
-			err = ask(fmt.Sprint(i))
-		}
+	for i := n - 1; i >= 0 && err == nil; i-- { // those first that are not in the table
+		err = ask(fmt.Sprint(i))
 	}
 	if err != nil {
 		return err

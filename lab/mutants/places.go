@@ -64,7 +64,7 @@ func placeMutants() []Mutant {
 		},
 		{
 			Name: "only the first of many", Breaks: "of what others began meanwhile only a part is known",
-			Edits:   []Edit{{"for more && err == nil {", "for false {"}},
+			Edits:   []Edit{{"for more && err == nil {", "for more && err == nil && false {"}},
 			Killers: []string{"TestAProcessThatSleptFindsWhatOthersBegan"},
 		},
 		{
