@@ -223,15 +223,16 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64,
 // newest is the id and key of the newest link of an identity, and the intent that
 // the identity is an alias of; 0: there is none.
 func (s *sqliteJournal) newest(c *conn, op Operation) (id int64, key string, alias int64, err error) {
-	young, err := s.lookYoung(c, hashes{1, 0, identityHash(op)})
+	identity := identityHash(op)
+	young, err := s.lookYoung(c, hashes{1, 0, identity})
 	if err != nil {
 		return 0, "", 0, err
 	}
-	return s.newestOf(c, op, young)
+	return s.newestOf(c, op, identity, young)
 }
 
 // newestOf is newest where it is known what the identity may be of those in memory.
-func (s *sqliteJournal) newestOf(c *conn, op Operation, young []int64) (id int64, key string, alias int64, err error) {
+func (s *sqliteJournal) newestOf(c *conn, op Operation, identity int64, young []int64) (id int64, key string, alias int64, err error) {
 	var strangers []int64
 	scan := func(row []value) error {
 		n := intOf(row[0])
@@ -258,7 +259,7 @@ func (s *sqliteJournal) newestOf(c *conn, op Operation, young []int64) (id int64
 		young = young[1:]
 	}
 	if err == nil {
-		err = c.query(selectNewest, scan, append(young, 0)[0], identityHash(op))
+		err = c.query(selectNewest, scan, append(young, 0)[0], identity)
 	}
 	return id, key, alias, errors.Join(err, s.sound(c, strangers))
 }

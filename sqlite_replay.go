@@ -179,7 +179,7 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 	s.young.mu.Unlock()
 	err = s.read(func(c *conn) error {
 		return c.atOnce(func() error {
-			newest, _, _, err := s.newestOf(c, r.Operation, young)
+			newest, _, _, err := s.newestOf(c, r.Operation, identity, young)
 			if err != nil || newest == 0 {
 				return err
 			}
