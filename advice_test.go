@@ -23,9 +23,9 @@ type failingJournal struct {
 	begin, change error
 }
 
-func (f *failingJournal) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (f *failingJournal) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	if f.begin != nil {
-		return idem.NoObstacle, nil, f.begin
+		return idem.NoConflict, nil, f.begin
 	}
 	return f.Journal.Begin(ctx, r, g)
 }

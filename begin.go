@@ -71,26 +71,26 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 		}
 	}()
 	for {
-		r.Begun = c.clock.now()
+		r.CreatedAt = c.clock.now()
 		obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))
 		if err != nil {
 			return c.journalError(r, "begin", err)
 		}
 		switch obstacle {
-		case OverLimit:
+		case ConflictLimit:
 			c.count(r.Operation, reasonLimit)
 			err := failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit",
 				r.Operation, p.Limit)
 			c.tell(ctx, nil, r.Operation, reasonLimit, err)
 			return err
-		case Reemitted:
+		case ConflictDuplicate:
 			if err, done := c.reemitted(ctx, in, r, standing, p); done {
 				return err
 			}
 		}
-		if obstacle == NoObstacle {
+		if obstacle == NoConflict {
 			inserted = true
-			r.Owner = OwnedHere
+			r.Owner = OwnedBySelf
 			in.record = r
 			return nil
 		}
@@ -105,7 +105,7 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 			c.count(standing.Operation, reasonMismatch)
 			err := failure(ErrMismatch, nil,
 				"%s was begun with another payload: it differs in %s; it is %s and keeps its own payload; use another ID for another thing, or Operation.Repeat; nothing was sent",
-				describe(standing), c.difference(standing, r, p), standing.Standing().State)
+				describe(standing), c.difference(standing, r, p), standing.Summary().State)
 			c.tell(ctx, in, standing.Operation, reasonMismatch, err)
 			return err
 		case meetNewLink:
@@ -134,13 +134,13 @@ func (c *Client) beginKnown(in *Intent, standing *Record) error {
 
 // guardsOf is what a policy has Begin check. An intended repeat is never taken for
 // a re-emission.
-func guardsOf(p *Policy, r *Record) Guards {
-	g := Guards{Limit: p.Limit, Alias: !p.Refuse}
+func guardsOf(p *Policy, r *Record) Checks {
+	g := Checks{Limit: p.Limit, Alias: !p.Refuse}
 	if p.Window > 0 && r.Operation.Repeat == 0 {
-		g.Reemission = r.Begun.Add(-p.Window)
+		g.DuplicatesSince = r.CreatedAt.Add(-p.Window)
 	}
 	if g.Limit != (Limit{}) {
-		g.LimitSince = r.Begun.Add(-p.Limit.Per)
+		g.LimitSince = r.CreatedAt.Add(-p.Limit.Per)
 	}
 	return g
 }
@@ -157,7 +157,7 @@ func (c *Client) reemitted(ctx context.Context, in *Intent, r, first *Record, p 
 	if p.Refuse {
 		err := failure(ErrDuplicate, nil,
 			"%s was asked for already, as %s, at %s; nothing was sent; an intended repeat says so with Operation.Repeat",
-			r.Operation, describe(first), first.Begun.UTC().Format(time.RFC3339))
+			r.Operation, describe(first), first.CreatedAt.UTC().Format(time.RFC3339))
 		c.tell(ctx, in, r.Operation, reasonReemitted, err)
 		return err, true
 	}
@@ -167,12 +167,12 @@ func (c *Client) reemitted(ctx context.Context, in *Intent, r, first *Record, p 
 
 // outlived is Standing.outlived at this moment.
 func (c *Client) outlived(r *Record, p *Policy) bool {
-	return r.Standing().outlived(r.Terms, r.Terms.retention(p), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
+	return r.Summary().outlived(r.Terms, r.Terms.retention(p), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
 }
 
 func forgotten(r *Record) error {
 	return failure(ErrForgotten, nil, "%s %s before %s and its outcome is no longer kept; nothing was sent; use another ID for another thing",
-		describe(r), r.Standing().State, r.Forgotten.UTC().Format(time.RFC3339))
+		describe(r), r.Summary().State, r.PrunedAt.UTC().Format(time.RFC3339))
 }
 
 func (c *Client) running(key string) bool {
@@ -187,7 +187,7 @@ func (c *Client) samePayload(recorded, asked *Record, p *Policy) bool {
 	if recorded.Fingerprint == asked.Fingerprint {
 		return true
 	}
-	if !recorded.Forgotten.IsZero() || recorded.Terms.Tool != asked.Terms.Tool {
+	if !recorded.PrunedAt.IsZero() || recorded.Terms.Tool != asked.Terms.Tool {
 		return false
 	}
 	again, err := c.recordedPayload(recorded, p)
@@ -231,7 +231,7 @@ func toolPayload(name string, input []byte, p *Policy) payload {
 }
 
 func (c *Client) difference(recorded, asked *Record, p *Policy) string {
-	if !recorded.Forgotten.IsZero() {
+	if !recorded.PrunedAt.IsZero() {
 		return "a field that can no longer be named, since the payload was pruned"
 	}
 	a, errA := c.recordedPayload(recorded, p)

@@ -15,9 +15,9 @@ type slowBegin struct {
 	began, release chan struct{}
 }
 
-func (s *slowBegin) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (s *slowBegin) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	obstacle, standing, err := s.Journal.Begin(ctx, r, g)
-	if obstacle == idem.NoObstacle && err == nil {
+	if obstacle == idem.NoConflict && err == nil {
 		close(s.began)
 		<-s.release
 	}

@@ -67,7 +67,7 @@ func (s *summer) intent(r *Record) {
 	for _, part := range [...]string{r.Operation.Scope, r.Operation.ID, r.Previous} {
 		b = append(append(b, 0), part...)
 	}
-	for _, n := range [...]int64{int64(r.Operation.Repeat), r.Operation.Cost, r.Begun.UnixNano(), int64(r.Rules)} {
+	for _, n := range [...]int64{int64(r.Operation.Repeat), r.Operation.Cost, r.CreatedAt.UnixNano(), int64(r.FingerprintVersion)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	s.space = b

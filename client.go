@@ -168,7 +168,7 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 	}
 	op.ID = c.payloadID(p.ID, h.header.Get("Content-Type"), body, op.ID)
 	r := &Record{
-		Operation: op, Rules: fingerprintRules, Payload: body,
+		Operation: op, FingerprintVersion: fingerprintRules, Payload: body,
 		Fingerprint: c.fingerprint(h.fingerprinted(body, p)),
 		Terms:       termsOf(p, false),
 	}
@@ -259,7 +259,7 @@ func (c *Client) Close() error {
 
 func termsOf(p *Policy, tool bool) Terms {
 	return Terms{
-		Tool: tool, Marked: !p.Contract.keepsKeys(), Contract: p.Contract.Name,
+		Tool: tool, MarksAttempts: !p.Contract.keepsKeys(), Contract: p.Contract.Name,
 		Retention: p.Contract.Retention, KeyPlace: p.Contract.place(), Quoted: p.Contract.Quoted,
 		FirstSent: p.Contract.FirstSent, Version: p.Version, Account: p.Account,
 	}

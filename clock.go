@@ -71,7 +71,7 @@ func (k *clock) seen(at time.Time) {
 
 // saw takes every time in a record.
 func (k *clock) saw(r *Record) {
-	k.seen(r.Begun)
+	k.seen(r.CreatedAt)
 	if n := len(r.Changes); n > 0 {
 		k.seen(r.Changes[n-1].At)
 	}

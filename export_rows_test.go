@@ -8,18 +8,18 @@ import (
 // What the journal's rows are encoded and decoded with, under exported names.
 
 // StandingRow encodes a standing and decodes it again.
-func StandingRow(st Standing) (Standing, error) {
+func StandingRow(st Summary) (Summary, error) {
 	return decodeStanding(encodeStanding(st, int64(st.Version)))
 }
 
 // DecodeStanding is decodeStanding.
-func DecodeStanding(text []byte) (Standing, error) { return decodeStanding(text) }
+func DecodeStanding(text []byte) (Summary, error) { return decodeStanding(text) }
 
 // TriesRow encodes attempts and decodes them again.
-func TriesRow(tries []Try) ([]Try, error) { return decodeTries(encodeTries(tries)) }
+func TriesRow(tries []Attempt) ([]Attempt, error) { return decodeTries(encodeTries(tries)) }
 
 // DecodeTries is decodeTries.
-func DecodeTries(text []byte) ([]Try, error) { return decodeTries(text) }
+func DecodeTries(text []byte) ([]Attempt, error) { return decodeTries(text) }
 
 // ReplyRow encodes a reply and decodes it again.
 func ReplyRow(r *Reply) (*Reply, error) {

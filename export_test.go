@@ -63,22 +63,22 @@ const (
 const MaxTakeovers = maxTakeovers
 
 // After is Standing.after.
-func (st Standing) After(f Finding, stored bool, began time.Time, keepsKeys, more bool) (Standing, Move) {
+func (st Summary) After(f Finding, stored bool, began time.Time, keepsKeys, more bool) (Summary, Move) {
 	return st.after(evidence{finding: f, stored: stored}, began, keepsKeys, more)
 }
 
 // Claimed is Standing.claimed.
-func (st Standing) Claimed(owner Ownership, t Terms, now time.Time) Standing {
+func (st Summary) Claimed(owner Ownership, t Terms, now time.Time) Summary {
 	return st.claimed(owner, t, now)
 }
 
 // MaySend is Standing.maySend.
-func (st Standing) MaySend(retention, attempt time.Duration, now time.Time) bool {
+func (st Summary) MaySend(retention, attempt time.Duration, now time.Time) bool {
 	return st.maySend(retention, attempt, now)
 }
 
 // SafeUntil is Standing.safeUntil.
-func (st Standing) SafeUntil(retention, attempt time.Duration) time.Time {
+func (st Summary) SafeUntil(retention, attempt time.Duration) time.Time {
 	return st.safeUntil(retention, attempt)
 }
 

@@ -143,18 +143,18 @@ func TestNobodyWritesWhatALivingOwnerHas(t *testing.T) {
 	ctx := context.Background()
 	at := time.Now().UTC()
 	for _, c := range []idem.Change{
-		{Kind: idem.Claimed, Standing: idem.Standing{State: idem.Pending}},
-		{Kind: idem.Marked, Standing: idem.Standing{State: idem.Pending, Maybe: true}},
-		{Kind: idem.Released, Standing: idem.Standing{State: idem.Pending}},
-		{Kind: idem.Doubted, Standing: idem.Standing{State: idem.InDoubt, Maybe: true}},
-		{Kind: idem.Settled, Standing: idem.Standing{State: idem.Failed, Failure: idem.FailedForGood}},
-		{Kind: idem.Resolved, Standing: idem.Standing{State: idem.Succeeded}},
+		{Kind: idem.Claimed, Summary: idem.Summary{State: idem.Pending}},
+		{Kind: idem.AttemptStarted, Summary: idem.Summary{State: idem.Pending, MayHaveExecuted: true}},
+		{Kind: idem.Released, Summary: idem.Summary{State: idem.Pending}},
+		{Kind: idem.MarkedInDoubt, Summary: idem.Summary{State: idem.InDoubt, MayHaveExecuted: true}},
+		{Kind: idem.Settled, Summary: idem.Summary{State: idem.Failed, Failure: idem.FailedPermanent}},
+		{Kind: idem.Resolved, Summary: idem.Summary{State: idem.Succeeded}},
 	} {
-		c.Key, c.At, c.Version, c.Window = key, at, 1, at
+		c.Key, c.At, c.Version, c.WindowStart = key, at, 1, at
 		standing, ok, err := j.Change(ctx, &c)
 		require.NoError(t, err)
 		require.False(t, ok, "kind %d was written", c.Kind)
-		require.Equal(t, idem.OwnedAlive, standing.Owner)
+		require.Equal(t, idem.OwnedByLive, standing.Owner)
 		require.Empty(t, standing.Changes)
 	}
 	p.tell("do")

@@ -29,9 +29,9 @@ func FuzzStandingRow(f *testing.F) {
 	f.Add(int64(0), uint8(0), uint8(0), int64(0), false, int64(0), int64(-1), int64(5), []byte("0 0 0 0 0 0 0"))
 	f.Add(int64(-1), uint8(255), uint8(255), int64(1<<62), false, int64(1), int64(1)<<62, int64(-1), []byte("1 2 3 4 5 6 7 99999999999999999999"))
 	f.Fuzz(func(t *testing.T, version int64, state, failure uint8, attempts int64, maybe bool, first, window, takeovers int64, text []byte) {
-		st := idem.Standing{
-			Version: int(version), State: idem.State(state), Failure: idem.Failure(failure), Attempts: int(attempts), Maybe: maybe,
-			FirstSent: nanoTime(first), Window: nanoTime(window), Takeovers: int(takeovers),
+		st := idem.Summary{
+			Version: int(version), State: idem.State(state), Failure: idem.Failure(failure), Attempts: int(attempts), MayHaveExecuted: maybe,
+			FirstSent: nanoTime(first), WindowStart: nanoTime(window), Takeovers: int(takeovers),
 		}
 		again, err := idem.StandingRow(st)
 		require.NoError(t, err)
@@ -52,8 +52,8 @@ func FuzzTriesRow(f *testing.F) {
 	f.Add(int64(2), int64(0), int64(-1), int64(0), "a \"quoted\"\nline", "\xff\x00 \u2028", []byte("1 2 3 4 \"\" \"\n"))
 	f.Add(int64(3), int64(1), int64(1), int64(1), "", "`", []byte("1 2 3 4 `a` 'b'\n\n"))
 	f.Fuzz(func(t *testing.T, number, at, took, status int64, reason, text string, row []byte) {
-		one := idem.Try{Attempt: int(number), At: nanoTime(at), Took: time.Duration(took), Status: int(status), Reason: reason, Err: text}
-		tries := []idem.Try{one, {Attempt: 1, Reason: "x"}, one}
+		one := idem.Attempt{Number: int(number), At: nanoTime(at), Took: time.Duration(took), Status: int(status), Reason: reason, Err: text}
+		tries := []idem.Attempt{one, {Number: 1, Reason: "x"}, one}
 		again, err := idem.TriesRow(tries)
 		require.NoError(t, err)
 		require.Equal(t, tries, again)

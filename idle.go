@@ -76,7 +76,7 @@ func (c *Client) release(age time.Duration) {
 			// may have been sent.
 			c.journal.Change(context.WithoutCancel(c.stopped), &Change{
 				Key: key, Kind: Released, At: now, Reason: "never sent",
-				Standing: Standing{Version: 1, State: Pending, Window: now},
+				Summary: Summary{Version: 1, State: Pending, WindowStart: now},
 			})
 		})
 	}

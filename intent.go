@@ -133,11 +133,11 @@ func (in *Intent) Key() string { r, _ := in.snapshot(); return r.Key }
 func (in *Intent) Operation() Operation { r, _ := in.snapshot(); return r.Operation }
 
 // State is where it stands, as this value last saw it. Client.Lookup reads it anew.
-func (in *Intent) State() State { r, _ := in.snapshot(); return r.Standing().State }
+func (in *Intent) State() State { r, _ := in.snapshot(); return r.Summary().State }
 
 // Attempts is how many attempts are known of, those that never left this machine
 // included. An owner that died may have made one more.
-func (in *Intent) Attempts() int { r, _ := in.snapshot(); return r.Standing().Attempts }
+func (in *Intent) Attempts() int { r, _ := in.snapshot(); return r.Summary().Attempts }
 
 // Previous is the key of the failed intent that this one mends; empty: none.
 func (in *Intent) Previous() string { r, _ := in.snapshot(); return r.Previous }
@@ -145,7 +145,7 @@ func (in *Intent) Previous() string { r, _ := in.snapshot(); return r.Previous }
 // PayloadHash is the sha256 of Payload in hex; empty once the payload is pruned.
 func (in *Intent) PayloadHash() string {
 	r, _ := in.snapshot()
-	if !r.Forgotten.IsZero() {
+	if !r.PrunedAt.IsZero() {
 		return ""
 	}
 	sum := sha256.Sum256(r.Payload)
@@ -160,10 +160,10 @@ func (in *Intent) Replayed() bool { _, replayed := in.snapshot(); return replaye
 // journal time. Zero: certainly none did.
 func (in *Intent) FirstSent() time.Time {
 	r, _ := in.snapshot()
-	st := r.Standing()
-	if st.FirstSent.IsZero() && st.State == Pending && !r.Terms.Marked &&
-		(r.Owner == OwnedAlive || r.Owner == OwnedDead) {
-		return st.Window // another process has it: it may have been sent
+	st := r.Summary()
+	if st.FirstSent.IsZero() && st.State == Pending && !r.Terms.MarksAttempts &&
+		(r.Owner == OwnedByLive || r.Owner == OwnedByDead) {
+		return st.WindowStart // another process has it: it may have been sent
 	}
 	return st.FirstSent
 }
@@ -172,7 +172,7 @@ func (in *Intent) FirstSent() time.Time {
 // attempt and a margin, in journal time. Zero: it is never safe to send again.
 func (in *Intent) SafeUntil() time.Time {
 	r, _ := in.snapshot()
-	return r.Standing().safeUntil(in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
+	return r.Summary().safeUntil(in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
 }
 
 // Target is where it goes, without query: "POST api.stripe.com/v1/charges" or

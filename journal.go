@@ -21,15 +21,15 @@ type Journal interface {
 	// empty.
 	//
 	// Where another link of the identity is the newest, nothing is inserted, and that
-	// link is returned with NewestLink; or OverLimit, where it failed in passing (so
+	// link is returned with ConflictIdentity; or ConflictLimit, where it failed in passing (so
 	// that it did not count, and tried again it would) and the budget is used up. An
 	// ID that was answered with another's outcome before is an alias of that:
-	// Reemitted, with that intent. Then g is asked: an intent of the same scope, name
+	// ConflictDuplicate, with that intent. Then g is asked: an intent of the same scope, name
 	// and fingerprint that was begun at g.Reemission or later and is not Failed is
-	// returned with Reemitted, and r's ID, if g.Alias says so, is durably its alias
-	// from then on; a budget that r does not fit into is OverLimit, with no record. An
+	// returned with ConflictDuplicate, and r's ID, if g.Alias says so, is durably its alias
+	// from then on; a budget that r does not fit into is ConflictLimit, with no record. An
 	// insert whose commit failed half-way is an error that Is ErrMaybeRecorded.
-	Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error)
+	Begin(ctx context.Context, r *Record, g Checks) (Conflict, *Record, error)
 
 	// Change appends c to the intent c.Key if c.Version is exactly one more than the
 	// newest version there and no other live opener owns it. ok is false where it
@@ -48,7 +48,7 @@ type Journal interface {
 	Page(ctx context.Context, f Filter, after string, limit int) (page []*Record, next string, err error)
 
 	// Log appends an audit row to an intent. It changes no state.
-	Log(ctx context.Context, n Note) error
+	Audit(ctx context.Context, n AuditEntry) error
 
 	// Value reads, and where update is not nil replaces, a small named value in one
 	// transaction. update gets nil where there is none yet; what it returns is
@@ -71,26 +71,26 @@ type Journal interface {
 	Close() error
 }
 
-// Obstacle is what stood in the way of Begin.
-type Obstacle uint8
+// Conflict is what stood in the way of Begin.
+type Conflict uint8
 
 const (
-	NoObstacle Obstacle = iota // it was inserted
-	NewestLink                 // its identity has another newest link
-	Reemitted                  // it was begun under another ID a moment ago
-	OverLimit                  // its budget is used up
+	NoConflict        Conflict = iota // it was inserted
+	ConflictIdentity                  // its identity has another newest link
+	ConflictDuplicate                 // it was begun under another ID a moment ago
+	ConflictLimit                     // its budget is used up
 )
 
-// Guards is what Begin checks besides the identity. The zero value checks nothing.
-type Guards struct {
-	Reemission time.Time // zero: off
-	Alias      bool      // keep a re-emitted ID as an alias of the first
-	Limit      Limit     // zero: none
-	LimitSince time.Time // count intents begun then or later, Failed ones excepted
+// Checks is what Begin checks besides the identity. The zero value checks nothing.
+type Checks struct {
+	DuplicatesSince time.Time // zero: off
+	Alias           bool      // keep a re-emitted ID as an alias of the first
+	Limit           Limit     // zero: none
+	LimitSince      time.Time // count intents begun then or later, Failed ones excepted
 }
 
 // on tells whether there is anything to check now or to be found later.
-func (g Guards) on() bool { return !g.Reemission.IsZero() || g.Limit != Limit{} }
+func (g Checks) on() bool { return !g.DuplicatesSince.IsZero() || g.Limit != Limit{} }
 
 // OpenJournal opens or makes the SQLite journal at path, as Open does, without a
 // client on it: for New, for a server, for tools. Close it.
@@ -105,56 +105,56 @@ func OpenJournal(path string) (Journal, error) {
 // Record is what a journal keeps of one intent: how it was begun, which never
 // changes, and the changes since.
 type Record struct {
-	Key         string
-	Operation   Operation
-	Previous    string // key of the failed intent that this one mends; empty: none
-	Fingerprint [32]byte
-	Rules       int    // version of the fingerprint's rules
-	Head        []byte // the request's head without secrets, or the tool's name
-	Payload     []byte // the exact bytes to send
-	Terms       Terms
-	Begun       time.Time // journal time
+	Key                string
+	Operation          Operation
+	Previous           string // key of the failed intent that this one mends; empty: none
+	Fingerprint        [32]byte
+	FingerprintVersion int    // version of the fingerprint's rules
+	Head               []byte // the request's head without secrets, or the tool's name
+	Payload            []byte // the exact bytes to send
+	Terms              Terms
+	CreatedAt          time.Time // journal time
 
-	Changes   []Change  // oldest first; what Page returns may hold only the newest
-	Notes     []Note    // the audit rows; not in what Page returns
-	Owner     Ownership // as seen while reading
-	Forgotten time.Time // not zero: payload and outcome were pruned then
+	Changes  []Change     // oldest first; what Page returns may hold only the newest
+	Audit    []AuditEntry // the audit rows; not in what Page returns
+	Owner    Ownership    // as seen while reading
+	PrunedAt time.Time    // not zero: payload and outcome were pruned then
 }
 
 // Terms is what was promised when an intent was begun. Recovery takes the
 // stricter of these and the present ones.
 type Terms struct {
-	Tool      bool          // a tool function, not an HTTP request
-	Marked    bool          // a durable mark is written before each attempt
-	Contract  string        // the contract's name
-	Retention time.Duration // how long the far side honours the key
-	KeyPlace  string        // "header Idempotency-Key", "field /key", "query key"
-	Quoted    bool
-	FirstSent string // header that repeats the time of the first attempt
-	Version   string
-	Account   string
+	Tool          bool          // a tool function, not an HTTP request
+	MarksAttempts bool          `json:"Marked"` // a durable mark is written before each attempt
+	Contract      string        // the contract's name
+	Retention     time.Duration // how long the far side honours the key
+	KeyPlace      string        // "header Idempotency-Key", "field /key", "query key"
+	Quoted        bool
+	FirstSent     string // header that repeats the time of the first attempt
+	Version       string
+	Account       string
 }
 
 // Ownership says who may execute an intent.
 type Ownership uint8
 
 const (
-	Unowned    Ownership = iota // released, or settled
-	OwnedHere                   // by this opener
-	OwnedAlive                  // by another opener that lives
-	OwnedDead                   // by another opener that is proven dead
+	Unowned     Ownership = iota // released, or settled
+	OwnedBySelf                  // by this opener
+	OwnedByLive                  // by another opener that lives
+	OwnedByDead                  // by another opener that is proven dead
 )
 
 // Standing is where an intent stands: the sum of its history.
-type Standing struct {
-	Version   int // 0 at Begin; each change is one more
-	State     State
-	Failure   Failure   // why it is Failed
-	Attempts  int       // so many are known of
-	Maybe     bool      // one of them may have had its effect
-	FirstSent time.Time // the first attempt that may have reached the wire; zero: none
-	Window    time.Time // the far side's retention is counted from here
-	Takeovers int       // claims from a dead owner since the last settlement
+type Summary struct {
+	Version         int // 0 at Begin; each change is one more
+	State           State
+	Failure         Failure   // why it is Failed
+	Attempts        int       // so many are known of
+	MayHaveExecuted bool      // one of them may have had its effect
+	FirstSent       time.Time // the first attempt that may have reached the wire; zero: none
+	WindowStart     time.Time // the far side's retention is counted from here
+	Takeovers       int       // claims from a dead owner since the last settlement
 }
 
 // Failure says why an intent is Failed. Nothing happened in any of them.
@@ -162,9 +162,9 @@ type Failure uint8
 
 const (
 	NotFailed        Failure = iota
-	FailedUnsent             // no attempt ever reached the wire
-	FailedForNow             // refused for a passing reason
-	FailedForGood            // refused
+	FailedNotSent            // no attempt ever reached the wire
+	FailedTransient          // refused for a passing reason
+	FailedPermanent          // refused
 	FailedByResolver         // a person or Reconcile says that it did not happen
 )
 
@@ -172,34 +172,34 @@ const (
 type ChangeKind uint8
 
 const (
-	Claimed  ChangeKind = iota + 1 // this opener owns it from now on
-	Marked                         // an attempt is about to be sent
-	Released                       // nobody owns it; it is as open as it was
-	Doubted                        // InDoubt, and nobody owns it
-	Settled                        // Succeeded or Failed, by a reply
-	Resolved                       // Succeeded, Failed or InDoubt, by Reconcile or a person
+	Claimed        ChangeKind = iota + 1 // this opener owns it from now on
+	AttemptStarted                       // an attempt is about to be sent
+	Released                             // nobody owns it; it is as open as it was
+	MarkedInDoubt                        // InDoubt, and nobody owns it
+	Settled                              // Succeeded or Failed, by a reply
+	Resolved                             // Succeeded, Failed or InDoubt, by Reconcile or a person
 )
 
 // Change is one row of an intent's history, with where the intent stands after it.
 type Change struct {
 	Key  string
 	Kind ChangeKind
-	Standing
-	At     time.Time
-	Tries  []Try  // the attempts made since the row before
-	Reason string // one word or two: "timeout", "http 500", "owner died"
-	Note   string // who says so, and why
-	Reply  *Reply // with Succeeded and Failed: the outcome
+	Summary
+	At          time.Time
+	NewAttempts []Attempt // the attempts made since the row before
+	Reason      string    // one word or two: "timeout", "http 500", "owner died"
+	Note        string    // who says so, and why
+	Reply       *Reply    // with Succeeded and Failed: the outcome
 }
 
 // Try is one attempt as it is journaled.
-type Try struct {
-	Attempt int
-	At      time.Time
-	Took    time.Duration
-	Status  int    // 0: no reply
-	Reason  string // what it proved, in a word or two
-	Err     string // without secrets
+type Attempt struct {
+	Number int
+	At     time.Time
+	Took   time.Duration
+	Status int    // 0: no reply
+	Reason string // what it proved, in a word or two
+	Err    string // without secrets
 }
 
 // Reply is an outcome: a whole HTTP reply, or a tool's output as JSON with
@@ -214,7 +214,7 @@ type Reply struct {
 }
 
 // Note is an audit row: something that a person should see and no state shows.
-type Note struct {
+type AuditEntry struct {
 	Key    string
 	At     time.Time
 	Reason string
@@ -231,11 +231,11 @@ type Counter struct {
 }
 
 // Standing is where the intent stands now.
-func (r *Record) Standing() Standing {
+func (r *Record) Summary() Summary {
 	if n := len(r.Changes); n > 0 {
-		return r.Changes[n-1].Standing
+		return r.Changes[n-1].Summary
 	}
-	return Standing{State: Pending, Window: r.Begun}
+	return Summary{State: Pending, WindowStart: r.CreatedAt}
 }
 
 // reply is the recorded outcome, nil where there is none: the one that the newest

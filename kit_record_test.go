@@ -28,7 +28,7 @@ func uncheckedJournal(t *testing.T, path string) idem.Journal {
 
 func recordOf(key string, op idem.Operation) *idem.Record {
 	return &idem.Record{
-		Key: key, Operation: op, Rules: 1, Head: []byte("POST http://api.invalid/\n"), Payload: []byte("payload"), Begun: time.Now().UTC(),
+		Key: key, Operation: op, FingerprintVersion: 1, Head: []byte("POST http://api.invalid/\n"), Payload: []byte("payload"), CreatedAt: time.Now().UTC(),
 		Terms: idem.Terms{Contract: "stripe", Retention: time.Hour, KeyPlace: "header Idempotency-Key"},
 	}
 }
@@ -36,14 +36,14 @@ func recordOf(key string, op idem.Operation) *idem.Record {
 // settled begins a record and settles it.
 func settled(t *testing.T, j idem.Journal, r *idem.Record, body string) {
 	t.Helper()
-	obstacle, _, err := j.Begin(testCtx(t), r, idem.Guards{})
+	obstacle, _, err := j.Begin(testCtx(t), r, idem.Checks{})
 	require.NoError(t, err)
-	require.Equal(t, idem.NoObstacle, obstacle)
-	st := idem.Standing{Version: 1, State: idem.Succeeded, Attempts: 1, Window: r.Begun, FirstSent: r.Begun}
+	require.Equal(t, idem.NoConflict, obstacle)
+	st := idem.Summary{Version: 1, State: idem.Succeeded, Attempts: 1, WindowStart: r.CreatedAt, FirstSent: r.CreatedAt}
 	_, ok, err := j.Change(testCtx(t), &idem.Change{
-		Key: r.Key, Kind: idem.Settled, Standing: st, At: r.Begun, Reason: "http 200",
-		Tries: []idem.Try{{Attempt: 1, At: r.Begun, Status: http.StatusOK, Reason: "http 200"}},
-		Reply: &idem.Reply{Status: http.StatusOK, Proto: "HTTP/1.1", Header: http.Header{"X-A": {"1"}}, Body: []byte(body), Size: int64(len(body))},
+		Key: r.Key, Kind: idem.Settled, Summary: st, At: r.CreatedAt, Reason: "http 200",
+		NewAttempts: []idem.Attempt{{Number: 1, At: r.CreatedAt, Status: http.StatusOK, Reason: "http 200"}},
+		Reply:       &idem.Reply{Status: http.StatusOK, Proto: "HTTP/1.1", Header: http.Header{"X-A": {"1"}}, Body: []byte(body), Size: int64(len(body))},
 	})
 	require.NoError(t, err)
 	require.True(t, ok)

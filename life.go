@@ -43,23 +43,23 @@ func windowMargin(retention time.Duration) time.Duration {
 
 // safeUntil is the last instant at which an attempt may start; zero: it never may
 // again once one may have had its effect.
-func (st Standing) safeUntil(retention, attempt time.Duration) time.Time {
+func (st Summary) safeUntil(retention, attempt time.Duration) time.Time {
 	if retention <= 0 {
 		return time.Time{}
 	}
-	return st.Window.Add(retention - windowMargin(retention) - attempt)
+	return st.WindowStart.Add(retention - windowMargin(retention) - attempt)
 }
 
 // maySend tells whether an attempt may start now.
-func (st Standing) maySend(retention, attempt time.Duration, now time.Time) bool {
+func (st Summary) maySend(retention, attempt time.Duration, now time.Time) bool {
 	if retention <= 0 {
-		return !st.Maybe
+		return !st.MayHaveExecuted
 	}
 	return !now.After(st.safeUntil(retention, attempt))
 }
 
 // sent tells whether some attempt may have reached the wire.
-func (st Standing) sent() bool { return st.Maybe || !st.FirstSent.IsZero() }
+func (st Summary) sent() bool { return st.MayHaveExecuted || !st.FirstSent.IsZero() }
 
 // after is the move after one more attempt, which began at began and left e.
 // more tells whether this call may make another attempt.
@@ -67,14 +67,14 @@ func (st Standing) sent() bool { return st.Maybe || !st.FirstSent.IsZero() }
 // Failed needs every attempt of the whole history to be provably not sent or
 // refused: after one that may have had its effect (st.Maybe) a refusal or a
 // not-sent settles nothing, unless the reply is marked as stored.
-func (st Standing) after(e evidence, began time.Time, keepsKeys, more bool) (Standing, verdictMove) {
+func (st Summary) after(e evidence, began time.Time, keepsKeys, more bool) (Summary, verdictMove) {
 	st.Attempts++
 	if e.finding != foundNotSent && st.FirstSent.IsZero() {
 		st.FirstSent = began
 	}
-	clean := !st.Maybe || e.stored
-	failed := func(f Failure) (Standing, verdictMove) {
-		st.State, st.Failure, st.Maybe, st.Takeovers = Failed, f, false, 0
+	clean := !st.MayHaveExecuted || e.stored
+	failed := func(f Failure) (Summary, verdictMove) {
+		st.State, st.Failure, st.MayHaveExecuted, st.Takeovers = Failed, f, false, 0
 		return st, moveSettle
 	}
 	switch e.finding {
@@ -83,32 +83,32 @@ func (st Standing) after(e evidence, began time.Time, keepsKeys, more bool) (Sta
 		return st, moveSettle
 	case foundRefused:
 		if clean {
-			return failed(FailedForGood)
+			return failed(FailedPermanent)
 		}
 	case foundNotNow:
 		if clean {
-			return failed(FailedForNow)
+			return failed(FailedTransient)
 		}
 	case foundLater:
 		switch {
 		case more && (clean || keepsKeys):
 			return st, moveAgain
 		case clean:
-			return failed(FailedForNow)
+			return failed(FailedTransient)
 		}
 	case foundNotSent:
 		switch {
 		case more && (clean || keepsKeys):
 			return st, moveAgain
 		case clean && st.FirstSent.IsZero():
-			return failed(FailedUnsent)
+			return failed(FailedNotSent)
 		case clean:
-			return failed(FailedForNow)
+			return failed(FailedTransient)
 		}
 	case foundMismatch:
-		st.Maybe = true
+		st.MayHaveExecuted = true
 	case foundInFlight, foundUnknown:
-		st.Maybe = true
+		st.MayHaveExecuted = true
 		// A stored reply stays what it is however often it is asked for.
 		if more && keepsKeys && !e.stored {
 			return st, moveAgain
@@ -118,7 +118,7 @@ func (st Standing) after(e evidence, began time.Time, keepsKeys, more bool) (Sta
 }
 
 // doubted is the standing of an intent that sending does not settle.
-func (st Standing) doubted() Standing {
+func (st Summary) doubted() Summary {
 	st.State, st.Failure = InDoubt, NotFailed
 	return st
 }
@@ -130,18 +130,18 @@ const maxTakeovers = 5
 // claimed is the standing after a claim. It is the only place where a dead
 // owner's silence is read: without a durable mark before each attempt, Pending
 // means that it may have been sent.
-func (st Standing) claimed(owner Ownership, t Terms, now time.Time) Standing {
-	if owner == OwnedDead && st.State == Pending {
+func (st Summary) claimed(owner Ownership, t Terms, now time.Time) Summary {
+	if owner == OwnedByDead && st.State == Pending {
 		st.Takeovers++
-		if !t.Marked {
-			st.Maybe = true
+		if !t.MarksAttempts {
+			st.MayHaveExecuted = true
 			if st.FirstSent.IsZero() {
-				st.FirstSent = st.Window
+				st.FirstSent = st.WindowStart
 			}
 		}
 	}
 	if !st.sent() {
-		st.Window = now // nothing was sent: the far side has not begun to count
+		st.WindowStart = now // nothing was sent: the far side has not begun to count
 	}
 	st.State, st.Failure = Pending, NotFailed
 	return st
@@ -150,7 +150,7 @@ func (st Standing) claimed(owner Ownership, t Terms, now time.Time) Standing {
 // outlived tells whether an intent that failed in passing can no longer be sent
 // under its key: the far side may have forgotten that, or remember what it refused.
 // Nothing had happened, so it is not in doubt either: a new link has a new key.
-func (st Standing) outlived(t Terms, retention, attempt time.Duration, now time.Time) bool {
+func (st Summary) outlived(t Terms, retention, attempt time.Duration, now time.Time) bool {
 	return st.State == Failed && !st.claimed(Unowned, t, now).maySend(retention, attempt, now)
 }
 
@@ -171,7 +171,7 @@ const (
 // meet is the table of what Begin and Do find. running tells whether this
 // process is executing it, same whether the fingerprints agree.
 func meet(r *Record, running, same bool) meeting {
-	st := r.Standing()
+	st := r.Summary()
 	switch {
 	case st.State == Failed && !same:
 		return meetNewLink
@@ -180,7 +180,7 @@ func meet(r *Record, running, same bool) meeting {
 	case running:
 		return meetJoin
 	}
-	forgotten := !r.Forgotten.IsZero()
+	forgotten := !r.PrunedAt.IsZero()
 	switch st.State {
 	case Succeeded:
 		if forgotten {
@@ -188,7 +188,7 @@ func meet(r *Record, running, same bool) meeting {
 		}
 		return meetReplay
 	case Failed:
-		final := st.Failure == FailedForGood || st.Failure == FailedByResolver
+		final := st.Failure == FailedPermanent || st.Failure == FailedByResolver
 		switch {
 		case final && forgotten:
 			return meetForgot
@@ -200,9 +200,9 @@ func meet(r *Record, running, same bool) meeting {
 		return meetClaim
 	}
 	switch r.Owner {
-	case OwnedHere:
+	case OwnedBySelf:
 		return meetRun
-	case OwnedAlive:
+	case OwnedByLive:
 		return meetWait
 	}
 	return meetClaim

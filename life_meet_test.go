@@ -13,7 +13,7 @@ import (
 // TestMeet is the table of what Begin and Do find, in the pure function.
 func TestMeet(t *testing.T) {
 	t.Parallel()
-	const here, alive, dead, nobody = idem.OwnedHere, idem.OwnedAlive, idem.OwnedDead, idem.Unowned
+	const here, alive, dead, nobody = idem.OwnedBySelf, idem.OwnedByLive, idem.OwnedByDead, idem.Unowned
 	for _, c := range []struct {
 		state     idem.State
 		failure   idem.Failure
@@ -30,21 +30,21 @@ func TestMeet(t *testing.T) {
 		{idem.Pending, 0, nobody, false, false, idem.MeetClaim, idem.MeetMismatch},
 		{idem.Succeeded, 0, nobody, false, false, idem.MeetReplay, idem.MeetMismatch},
 		{idem.Succeeded, 0, nobody, false, true, idem.MeetForgot, idem.MeetMismatch},
-		{idem.Failed, idem.FailedUnsent, nobody, false, false, idem.MeetClaim, idem.MeetNewLink},
-		{idem.Failed, idem.FailedForNow, nobody, false, false, idem.MeetClaim, idem.MeetNewLink},
-		{idem.Failed, idem.FailedForGood, nobody, false, false, idem.MeetReplay, idem.MeetNewLink},
+		{idem.Failed, idem.FailedNotSent, nobody, false, false, idem.MeetClaim, idem.MeetNewLink},
+		{idem.Failed, idem.FailedTransient, nobody, false, false, idem.MeetClaim, idem.MeetNewLink},
+		{idem.Failed, idem.FailedPermanent, nobody, false, false, idem.MeetReplay, idem.MeetNewLink},
 		{idem.Failed, idem.FailedByResolver, nobody, false, false, idem.MeetReplay, idem.MeetNewLink},
-		{idem.Failed, idem.FailedUnsent, nobody, false, true, idem.MeetNewLink, idem.MeetNewLink},
-		{idem.Failed, idem.FailedForNow, nobody, false, true, idem.MeetNewLink, idem.MeetNewLink},
-		{idem.Failed, idem.FailedForGood, nobody, false, true, idem.MeetForgot, idem.MeetNewLink},
+		{idem.Failed, idem.FailedNotSent, nobody, false, true, idem.MeetNewLink, idem.MeetNewLink},
+		{idem.Failed, idem.FailedTransient, nobody, false, true, idem.MeetNewLink, idem.MeetNewLink},
+		{idem.Failed, idem.FailedPermanent, nobody, false, true, idem.MeetForgot, idem.MeetNewLink},
 		{idem.Failed, idem.FailedByResolver, nobody, false, true, idem.MeetForgot, idem.MeetNewLink},
 		{idem.InDoubt, 0, nobody, false, false, idem.MeetClaim, idem.MeetMismatch},
 	} {
 		t.Run(fmt.Sprintf("%v/%v/%v/running=%v/forgotten=%v", c.state, c.failure, c.owner, c.running, c.forgotten), func(t *testing.T) {
 			t.Parallel()
-			r := &idem.Record{Owner: c.owner, Changes: []idem.Change{{Standing: idem.Standing{Version: 1, State: c.state, Failure: c.failure}}}}
+			r := &idem.Record{Owner: c.owner, Changes: []idem.Change{{Summary: idem.Summary{Version: 1, State: c.state, Failure: c.failure}}}}
 			if c.forgotten {
-				r.Forgotten = at(0)
+				r.PrunedAt = at(0)
 			}
 			require.Equal(t, c.same, idem.Meet(r, c.running, true))
 			require.Equal(t, c.other, idem.Meet(r, c.running, false))
@@ -68,7 +68,7 @@ func TestLifeProperties(t *testing.T) {
 	reached := map[idem.State]int{}
 	for range histories {
 		h := &randomHistory{t: t, random: random, st: begun(), keeps: random.IntN(2) == 0}
-		h.terms.Marked = !h.keeps
+		h.terms.MarksAttempts = !h.keeps
 		for range 1 + random.IntN(12) {
 			if h.st.State == idem.Succeeded {
 				break
@@ -89,7 +89,7 @@ type randomHistory struct {
 	terms  idem.Terms
 	clock  int
 
-	st       idem.Standing
+	st       idem.Summary
 	done     []string // everything, for the message
 	unproven int      // attempts, and silences of dead owners, that may have had their effect
 	reached  int      // attempts that were not proven unsent
@@ -102,7 +102,7 @@ func (h *randomHistory) step() {
 	before := h.st
 	open := before.State == idem.Pending
 	if !open || h.random.IntN(4) == 0 {
-		if !open && (before.Failure == idem.FailedForGood) {
+		if !open && (before.Failure == idem.FailedPermanent) {
 			return
 		}
 		h.claim(open)
@@ -110,7 +110,7 @@ func (h *randomHistory) step() {
 	}
 	if !before.MaySend(h.retention(), time.Second, at(h.clock)) {
 		require.False(h.t, h.keeps, "%v", h.done) // an hour is never over here
-		require.True(h.t, before.Maybe, "%v: not sent although nothing can have been sent", h.done)
+		require.True(h.t, before.MayHaveExecuted, "%v: not sent although nothing can have been sent", h.done)
 		h.st.State = idem.InDoubt
 		return
 	}
@@ -129,20 +129,20 @@ func (h *randomHistory) retention() time.Duration {
 func (h *randomHistory) claim(open bool) {
 	before, owner := h.st, idem.Unowned
 	if open && h.random.IntN(2) == 0 {
-		owner = idem.OwnedDead
+		owner = idem.OwnedByDead
 	}
 	h.st = before.Claimed(owner, h.terms, at(h.clock))
-	if owner == idem.OwnedDead && !h.terms.Marked {
+	if owner == idem.OwnedByDead && !h.terms.MarksAttempts {
 		h.unproven++ // its silence proves nothing
 		h.reached++
 	}
 	h.note(fmt.Sprintf("claimed from %v", owner))
 	require.Equal(h.t, idem.Pending, h.st.State)
-	require.Equal(h.t, h.unproven > 0, h.st.Maybe, "%v", h.done)
+	require.Equal(h.t, h.unproven > 0, h.st.MayHaveExecuted, "%v", h.done)
 	if h.reached > 0 {
-		require.Equal(h.t, before.Window, h.st.Window, "%v: the window was moved", h.done)
+		require.Equal(h.t, before.WindowStart, h.st.WindowStart, "%v: the window was moved", h.done)
 	} else {
-		require.Equal(h.t, at(h.clock), h.st.Window, "%v: nothing was sent, so the window begins now", h.done)
+		require.Equal(h.t, at(h.clock), h.st.WindowStart, "%v: nothing was sent, so the window begins now", h.done)
 	}
 }
 
@@ -166,7 +166,7 @@ func (h *randomHistory) attempt() {
 	require.Equal(h.t, h.attempts, st.Attempts)
 	require.Equal(h.t, move == idem.MoveSettle, st.State == idem.Succeeded || st.State == idem.Failed, "%v", h.done)
 	require.Equal(h.t, a.found == idem.FoundDone, st.State == idem.Succeeded, "%v", h.done)
-	require.Equal(h.t, before.Window, st.Window, "%v", h.done)
+	require.Equal(h.t, before.WindowStart, st.WindowStart, "%v", h.done)
 	if !before.FirstSent.IsZero() {
 		require.Equal(h.t, before.FirstSent, st.FirstSent, "%v", h.done)
 	}
@@ -174,18 +174,18 @@ func (h *randomHistory) attempt() {
 	case st.State == idem.Failed:
 		require.True(h.t, harmless, "%v", h.done)
 		require.True(h.t, h.unproven == 0 || a.stored, "%v: it failed, although something may have happened", h.done)
-		require.False(h.t, st.Maybe, "%v", h.done)
-		require.Equal(h.t, h.reached == 0, st.Failure == idem.FailedUnsent, "%v", h.done)
+		require.False(h.t, st.MayHaveExecuted, "%v", h.done)
+		require.Equal(h.t, h.reached == 0, st.Failure == idem.FailedNotSent, "%v", h.done)
 		h.unproven = 0 // proven to have done nothing
 	case move == idem.MoveAgain:
 		require.True(h.t, more, "%v", h.done)
 		require.False(h.t, !h.keeps && h.unproven > 0 && !a.stored, "%v: again without a contract", h.done)
 	case move == idem.MoveStop:
-		require.True(h.t, st.Maybe, "%v: given up, although nothing can have happened", h.done)
+		require.True(h.t, st.MayHaveExecuted, "%v: given up, although nothing can have happened", h.done)
 		h.st.State = idem.InDoubt
 	}
 }
 
 func (h *randomHistory) note(what string) {
-	h.done = append(h.done, fmt.Sprintf("%s: %v maybe=%v", what, h.st.State, h.st.Maybe))
+	h.done = append(h.done, fmt.Sprintf("%s: %v maybe=%v", what, h.st.State, h.st.MayHaveExecuted))
 }

@@ -46,7 +46,7 @@ func plainly(found ...idem.Finding) (history []attempt) {
 func storedly(f idem.Finding) attempt { return attempt{found: f, stored: true} }
 
 // begun is where an intent stands that nothing was done about yet.
-func begun() idem.Standing { return idem.Standing{State: idem.Pending, Window: at(0)} }
+func begun() idem.Summary { return idem.Summary{State: idem.Pending, WindowStart: at(0)} }
 
 // TestAfter is the whole table of moves: what an attempt proves after a history in
 // which nothing can have happened, and after one in which something may have.
@@ -61,9 +61,9 @@ func TestAfter(t *testing.T) {
 	}
 	done := want{settle, idem.Succeeded, idem.NotFailed, false}
 	doneMaybe := want{settle, idem.Succeeded, idem.NotFailed, true}
-	forGood := want{settle, idem.Failed, idem.FailedForGood, false}
-	forNow := want{settle, idem.Failed, idem.FailedForNow, false}
-	unsent := want{settle, idem.Failed, idem.FailedUnsent, false}
+	forGood := want{settle, idem.Failed, idem.FailedPermanent, false}
+	forNow := want{settle, idem.Failed, idem.FailedTransient, false}
+	unsent := want{settle, idem.Failed, idem.FailedNotSent, false}
 	retry := want{again, idem.Pending, idem.NotFailed, false}
 	retryMaybe := want{again, idem.Pending, idem.NotFailed, true}
 	doubt := want{stop, idem.Pending, idem.NotFailed, true}
@@ -113,10 +113,10 @@ func TestAfter(t *testing.T) {
 					before := begun()
 					if name == "unclean" {
 						before, _ = before.After(idem.FoundUnknown, false, at(1), true, true)
-						require.True(t, before.Maybe)
+						require.True(t, before.MayHaveExecuted)
 					}
 					st, move := before.After(last.found, last.stored, at(9), keeps, more)
-					require.Equal(t, w, want{move, st.State, st.Failure, st.Maybe})
+					require.Equal(t, w, want{move, st.State, st.Failure, st.MayHaveExecuted})
 					require.Equal(t, before.Attempts+1, st.Attempts)
 					switch {
 					case name == "unclean":
@@ -126,7 +126,7 @@ func TestAfter(t *testing.T) {
 					default:
 						require.Equal(t, at(9), st.FirstSent)
 					}
-					require.Equal(t, before.Window, st.Window, "an attempt does not move the window")
+					require.Equal(t, before.WindowStart, st.WindowStart, "an attempt does not move the window")
 				})
 			}
 		}
@@ -144,12 +144,12 @@ func TestAfterHistories(t *testing.T) {
 		state   idem.State
 		failure idem.Failure
 	}{
-		{plainly(idem.FoundNotSent, idem.FoundNotSent, idem.FoundNotSent), failed, idem.FailedUnsent},
-		{plainly(idem.FoundNotSent, idem.FoundRefused), failed, idem.FailedForGood},
-		{plainly(idem.FoundLater, idem.FoundNotSent), failed, idem.FailedForNow},
-		{plainly(idem.FoundLater, idem.FoundNotSent, idem.FoundRefused), failed, idem.FailedForGood},
-		{plainly(idem.FoundLater, idem.FoundLater, idem.FoundLater), failed, idem.FailedForNow},
-		{plainly(idem.FoundLater, idem.FoundNotNow), failed, idem.FailedForNow},
+		{plainly(idem.FoundNotSent, idem.FoundNotSent, idem.FoundNotSent), failed, idem.FailedNotSent},
+		{plainly(idem.FoundNotSent, idem.FoundRefused), failed, idem.FailedPermanent},
+		{plainly(idem.FoundLater, idem.FoundNotSent), failed, idem.FailedTransient},
+		{plainly(idem.FoundLater, idem.FoundNotSent, idem.FoundRefused), failed, idem.FailedPermanent},
+		{plainly(idem.FoundLater, idem.FoundLater, idem.FoundLater), failed, idem.FailedTransient},
+		{plainly(idem.FoundLater, idem.FoundNotNow), failed, idem.FailedTransient},
 		{plainly(idem.FoundUnknown, idem.FoundRefused), pending, idem.NotFailed},
 		{plainly(idem.FoundUnknown, idem.FoundNotNow), pending, idem.NotFailed},
 		{plainly(idem.FoundUnknown, idem.FoundLater), pending, idem.NotFailed},
@@ -159,8 +159,8 @@ func TestAfterHistories(t *testing.T) {
 		{plainly(idem.FoundMismatch), pending, idem.NotFailed},
 		{plainly(idem.FoundUnknown, idem.FoundUnknown, idem.FoundDone), succeeded, idem.NotFailed},
 		{plainly(idem.FoundInFlight, idem.FoundInFlight, idem.FoundDone), succeeded, idem.NotFailed},
-		{append(plainly(idem.FoundUnknown), storedly(idem.FoundRefused)), failed, idem.FailedForGood},
-		{append(plainly(idem.FoundUnknown, idem.FoundInFlight), storedly(idem.FoundNotNow)), failed, idem.FailedForNow},
+		{append(plainly(idem.FoundUnknown), storedly(idem.FoundRefused)), failed, idem.FailedPermanent},
+		{append(plainly(idem.FoundUnknown, idem.FoundInFlight), storedly(idem.FoundNotNow)), failed, idem.FailedTransient},
 		{append(plainly(idem.FoundUnknown), storedly(idem.FoundUnknown)), pending, idem.NotFailed},
 		{append(plainly(idem.FoundUnknown), storedly(idem.FoundDone)), succeeded, idem.NotFailed},
 	} {
@@ -188,30 +188,30 @@ func TestAfterHistories(t *testing.T) {
 // its effect, and the window moves only while nothing was sent.
 func TestClaimed(t *testing.T) {
 	t.Parallel()
-	kept, marked := idem.Terms{}, idem.Terms{Marked: true}
+	kept, marked := idem.Terms{}, idem.Terms{MarksAttempts: true}
 	sent := begun()
-	sent.FirstSent, sent.Maybe = at(5), true
+	sent.FirstSent, sent.MayHaveExecuted = at(5), true
 	refused := begun()
-	refused.State, refused.Failure, refused.FirstSent = idem.Failed, idem.FailedForNow, at(5)
+	refused.State, refused.Failure, refused.FirstSent = idem.Failed, idem.FailedTransient, at(5)
 	unsent := begun()
-	unsent.State, unsent.Failure, unsent.Attempts = idem.Failed, idem.FailedUnsent, 4
+	unsent.State, unsent.Failure, unsent.Attempts = idem.Failed, idem.FailedNotSent, 4
 	doubted := sent
 	doubted.State = idem.InDoubt
 	for _, c := range []struct {
 		name              string
-		before            idem.Standing
+		before            idem.Summary
 		owner             idem.Ownership
 		terms             idem.Terms
 		maybe             bool
 		firstSent, window time.Time
 		takeovers         int
 	}{
-		{"ours", begun(), idem.OwnedHere, kept, false, time.Time{}, at(60), 0},
+		{"ours", begun(), idem.OwnedBySelf, kept, false, time.Time{}, at(60), 0},
 		{"released", begun(), idem.Unowned, kept, false, time.Time{}, at(60), 0},
-		{"dead, no mark needed", begun(), idem.OwnedDead, kept, true, at(0), at(0), 1},
-		{"dead, not marked", begun(), idem.OwnedDead, marked, false, time.Time{}, at(60), 1},
-		{"dead, marked", sent, idem.OwnedDead, marked, true, at(5), at(0), 1},
-		{"dead, sent", sent, idem.OwnedDead, kept, true, at(5), at(0), 1},
+		{"dead, no mark needed", begun(), idem.OwnedByDead, kept, true, at(0), at(0), 1},
+		{"dead, not marked", begun(), idem.OwnedByDead, marked, false, time.Time{}, at(60), 1},
+		{"dead, marked", sent, idem.OwnedByDead, marked, true, at(5), at(0), 1},
+		{"dead, sent", sent, idem.OwnedByDead, kept, true, at(5), at(0), 1},
 		{"released after sending", sent, idem.Unowned, kept, true, at(5), at(0), 0},
 		{"in doubt", doubted, idem.Unowned, kept, true, at(5), at(0), 0},
 		{"failed, never sent", unsent, idem.Unowned, kept, false, time.Time{}, at(60), 0},
@@ -222,9 +222,9 @@ func TestClaimed(t *testing.T) {
 			st := c.before.Claimed(c.owner, c.terms, at(60))
 			require.Equal(t, idem.Pending, st.State)
 			require.Equal(t, idem.NotFailed, st.Failure)
-			require.Equal(t, c.maybe, st.Maybe)
+			require.Equal(t, c.maybe, st.MayHaveExecuted)
 			require.Equal(t, c.firstSent, st.FirstSent)
-			require.Equal(t, c.window, st.Window)
+			require.Equal(t, c.window, st.WindowStart)
 			require.Equal(t, c.takeovers, st.Takeovers)
 		})
 	}
@@ -235,7 +235,7 @@ func TestTakeoversAreCounted(t *testing.T) {
 	t.Parallel()
 	st := begun()
 	for i := range idem.MaxTakeovers + 1 {
-		st = st.Claimed(idem.OwnedDead, idem.Terms{}, at(i))
+		st = st.Claimed(idem.OwnedByDead, idem.Terms{}, at(i))
 		require.Equal(t, i+1, st.Takeovers)
 	}
 	settled, _ := st.After(idem.FoundDone, false, at(60), true, true)
@@ -272,7 +272,7 @@ func TestMaySend(t *testing.T) {
 			require.True(t, st.MaySend(c.retention, c.attempt, last))
 			require.False(t, st.MaySend(c.retention, c.attempt, last.Add(1)))
 			maybe := st
-			maybe.Maybe = true
+			maybe.MayHaveExecuted = true
 			require.Equal(t, last, maybe.SafeUntil(c.retention, c.attempt), "what may have happened changes nothing about a window")
 		})
 	}
@@ -281,7 +281,7 @@ func TestMaySend(t *testing.T) {
 		require.True(t, st.MaySend(0, minute, at(1<<30)))
 		require.Zero(t, st.SafeUntil(0, minute))
 		maybe := st
-		maybe.Maybe = true
+		maybe.MayHaveExecuted = true
 		require.False(t, maybe.MaySend(0, minute, at(0)))
 	})
 }

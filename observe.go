@@ -87,7 +87,7 @@ func (c *Client) tell(ctx context.Context, in *Intent, op Operation, reason stri
 }
 
 // logSettled writes one line for a settled intent, with nothing secret in it.
-func (c *Client) logSettled(rec *Record, st Standing, reason string) {
+func (c *Client) logSettled(rec *Record, st Summary, reason string) {
 	if c.options.logger == nil {
 		return
 	}
@@ -106,16 +106,16 @@ func (c *Client) count(op Operation, reason string) {
 
 // historyOf is a record as events, oldest first.
 func historyOf(in *Intent, r *Record) []Event {
-	events := []Event{{At: r.Begun, Operation: r.Operation, Intent: in, State: Pending, Reason: "begun"}}
-	notes := r.Notes
+	events := []Event{{At: r.CreatedAt, Operation: r.Operation, Intent: in, State: Pending, Reason: "begun"}}
+	notes := r.Audit
 	for _, change := range r.Changes {
 		for len(notes) > 0 && notes[0].At.Before(change.At) {
 			events = append(events, noteEvent(in, r, notes[0]))
 			notes = notes[1:]
 		}
-		for _, try := range change.Tries {
+		for _, try := range change.NewAttempts {
 			e := Event{
-				At: try.At, Operation: r.Operation, Intent: in, Attempt: try.Attempt, State: Pending,
+				At: try.At, Operation: r.Operation, Intent: in, Attempt: try.Number, State: Pending,
 				Status: try.Status, Reason: try.Reason, Took: try.Took,
 			}
 			if try.Err != "" {
@@ -138,6 +138,6 @@ func historyOf(in *Intent, r *Record) []Event {
 	return events
 }
 
-func noteEvent(in *Intent, r *Record, n Note) Event {
-	return Event{At: n.At, Operation: r.Operation, Intent: in, State: r.Standing().State, Reason: n.Reason, Note: n.Text}
+func noteEvent(in *Intent, r *Record, n AuditEntry) Event {
+	return Event{At: n.At, Operation: r.Operation, Intent: in, State: r.Summary().State, Reason: n.Reason, Note: n.Text}
 }

@@ -87,25 +87,25 @@ func (s *sqliteJournal) ownership(c *conn, owner int64) (Ownership, error) {
 	slot, epoch := owner&0xff, owner>>8
 	switch {
 	case owner == mine:
-		return OwnedHere, nil
+		return OwnedBySelf, nil
 	case mine != 0 && slot == mine&0xff:
-		return OwnedDead, nil // the slot is ours now
+		return OwnedByDead, nil // the slot is ours now
 	}
 	newest, err := c.integer(slotEpoch, 0, slot)
 	if err != nil {
 		return Unowned, err
 	}
 	if newest != epoch {
-		return OwnedDead, nil
+		return OwnedByDead, nil
 	}
 	held, err := s.locks.held(placeSlots + slot)
 	if err != nil {
 		return Unowned, fmt.Errorf("the lock file %s: %w", s.locks.path, err)
 	}
 	if held {
-		return OwnedAlive, nil
+		return OwnedByLive, nil
 	}
-	return OwnedDead, nil
+	return OwnedByDead, nil
 }
 
 // turn waits until this process may take SQLite's write lock, which is what makes

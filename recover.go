@@ -100,7 +100,7 @@ func (c *Client) skips(in *Intent) bool {
 	c.mu.Lock()
 	_, begun := c.idle[r.Key] // by a caller here, who will call Do
 	c.mu.Unlock()
-	if r.Owner == OwnedAlive || begun || c.running(r.Key) {
+	if r.Owner == OwnedByLive || begun || c.running(r.Key) {
 		return true
 	}
 	p := c.policyOf(r)
@@ -218,22 +218,22 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 		return failure(ErrNoIntent, nil, "no intent in this journal has the key %q", key)
 	}
 	c.clock.saw(rec)
-	st := rec.Standing()
+	st := rec.Summary()
 	switch {
 	case st.State == Succeeded || st.State == Failed:
 		return fmt.Errorf("idem: %s is %s already: a settled outcome never changes", describe(rec), st.State)
-	case rec.Owner == OwnedAlive || c.running(key):
+	case rec.Owner == OwnedByLive || c.running(key):
 		return fmt.Errorf("idem: %s is being executed by a living process: wait until it is settled or in doubt, or stop that process", describe(rec))
 	case rec.Terms.Tool && r.Result != nil && !validJSON(r.Result):
 		return fmt.Errorf("idem: resolving %s: the Result of a tool is its output as JSON, and this is not JSON", describe(rec))
 	}
 	if r.State == InDoubt {
-		return c.journal.Log(ctx, Note{Key: key, At: c.clock.now(), Reason: "resolved in doubt", Text: r.Note})
+		return c.journal.Audit(ctx, AuditEntry{Key: key, At: c.clock.now(), Reason: "resolved in doubt", Text: r.Note})
 	}
 	next, reply, _ := st.resolved(r, rec.Terms.Tool)
 	next.Version++
 	change := &Change{
-		Key: key, Kind: Resolved, Standing: next, At: c.clock.now(),
+		Key: key, Kind: Resolved, Summary: next, At: c.clock.now(),
 		Reason: "resolved", Note: r.Note, Reply: reply,
 	}
 	_, ok, err := c.journal.Change(ctx, change)

@@ -196,7 +196,7 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 	}
 	if r.Terms.FirstSent != "" {
 		// The window's start is journaled and the same in every attempt.
-		at := r.Standing().Window.UTC().Format(http.TimeFormat)
+		at := r.Summary().WindowStart.UTC().Format(http.TimeFormat)
 		h.header[http.CanonicalHeaderKey(r.Terms.FirstSent)] = []string{at}
 	}
 	for name, values := range s.header {

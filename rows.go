@@ -49,17 +49,17 @@ func appendParts(b []byte, parts ...string) []byte {
 }
 
 // encodeStanding is "version state failure attempts maybe first-sent window takeovers".
-func encodeStanding(st Standing, version int64) []byte {
+func encodeStanding(st Summary, version int64) []byte {
 	return appendStanding(make([]byte, 0, 80), st, version)
 }
 
-func appendStanding(b []byte, st Standing, version int64) []byte {
+func appendStanding(b []byte, st Summary, version int64) []byte {
 	maybe := int64(0)
-	if st.Maybe {
+	if st.MayHaveExecuted {
 		maybe = 1
 	}
 	for i, n := range [...]int64{version, int64(st.State), int64(st.Failure), int64(st.Attempts), maybe,
-		nanos(st.FirstSent), nanos(st.Window), int64(st.Takeovers)} {
+		nanos(st.FirstSent), nanos(st.WindowStart), int64(st.Takeovers)} {
 		if i > 0 {
 			b = append(b, ' ')
 		}
@@ -68,37 +68,37 @@ func appendStanding(b []byte, st Standing, version int64) []byte {
 	return b
 }
 
-func decodeStanding(text []byte) (Standing, error) {
+func decodeStanding(text []byte) (Summary, error) {
 	var n [8]int64
 	fields := strings.Fields(string(text))
 	if len(fields) != len(n) {
-		return Standing{}, fmt.Errorf("a standing of %d fields", len(fields))
+		return Summary{}, fmt.Errorf("a standing of %d fields", len(fields))
 	}
 	for i, f := range fields {
 		v, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
-			return Standing{}, fmt.Errorf("a standing with %q", f)
+			return Summary{}, fmt.Errorf("a standing with %q", f)
 		}
 		n[i] = v
 	}
-	return Standing{
-		Version: int(n[0]), State: State(n[1]), Failure: Failure(n[2]), Attempts: int(n[3]), Maybe: n[4] == 1,
-		FirstSent: unixTime(n[5]), Window: unixTime(n[6]), Takeovers: int(n[7]),
+	return Summary{
+		Version: int(n[0]), State: State(n[1]), Failure: Failure(n[2]), Attempts: int(n[3]), MayHaveExecuted: n[4] == 1,
+		FirstSent: unixTime(n[5]), WindowStart: unixTime(n[6]), Takeovers: int(n[7]),
 	}, nil
 }
 
 // encodeTries is a line for each attempt: number, when, how long, status, and the
 // reason and error quoted.
-func encodeTries(tries []Try) []byte {
+func encodeTries(tries []Attempt) []byte {
 	if len(tries) == 0 {
 		return nil
 	}
 	return appendTries(make([]byte, 0, 64*len(tries)), tries)
 }
 
-func appendTries(b []byte, tries []Try) []byte {
+func appendTries(b []byte, tries []Attempt) []byte {
 	for _, t := range tries {
-		for _, n := range [...]int64{int64(t.Attempt), nanos(t.At), int64(t.Took), int64(t.Status)} {
+		for _, n := range [...]int64{int64(t.Number), nanos(t.At), int64(t.Took), int64(t.Status)} {
 			b = append(strconv.AppendInt(b, n, 10), ' ')
 		}
 		b = append(strconv.AppendQuote(b, t.Reason), ' ')
@@ -107,10 +107,10 @@ func appendTries(b []byte, tries []Try) []byte {
 	return b
 }
 
-func decodeTries(text []byte) ([]Try, error) {
-	var tries []Try
+func decodeTries(text []byte) ([]Attempt, error) {
+	var tries []Attempt
 	for line := range bytes.Lines(text) {
-		var t Try
+		var t Attempt
 		var number, at, took, status int64
 		rest, ok := string(line), true
 		for _, n := range [...]*int64{&number, &at, &took, &status} {
@@ -129,7 +129,7 @@ func decodeTries(text []byte) ([]Try, error) {
 		if !ok {
 			return nil, fmt.Errorf("an attempt that cannot be read: %.40q", line)
 		}
-		t.Attempt, t.At, t.Took, t.Status = int(number), unixTime(at), time.Duration(took), int(status)
+		t.Number, t.At, t.Took, t.Status = int(number), unixTime(at), time.Duration(took), int(status)
 		tries = append(tries, t)
 	}
 	return tries, nil

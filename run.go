@@ -25,9 +25,9 @@ type run struct {
 
 	// The execution's own.
 	record *Record
-	st     Standing     // where it stands, what is not written yet included
-	tries  []Try        // not written yet
-	before Standing     // as it was before the last attempt,
+	st     Summary      // where it stands, what is not written yet included
+	tries  []Attempt    // not written yet
+	before Summary      // as it was before the last attempt,
 	at     time.Time    // which began then
 	last   exchange     // and left this
 	next   *wireRequest // what the first attempt writes
@@ -36,9 +36,9 @@ type run struct {
 	stop   bool         // the last attempt was the last that this run may make
 	fault  error        // why it cannot go on
 
-	returned bool  // execute did, and did not panic
-	writes   []Try // what the last run of a tool's function wrote to the wire
-	panicked any   // a tool function's panic, for one of the callers
+	returned bool      // execute did, and did not panic
+	writes   []Attempt // what the last run of a tool's function wrote to the wire
+	panicked any       // a tool function's panic, for one of the callers
 
 	// The result, once done is closed.
 	reply *Reply
@@ -126,7 +126,7 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *Record, p *Policy) 
 	c.writes = true
 	idle, fresh := c.idle[rec.Key]
 	delete(c.idle, rec.Key)
-	fresh = fresh && idle.version == rec.Standing().Version
+	fresh = fresh && idle.version == rec.Summary().Version
 	r = &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
 	r.base = context.WithoutCancel(ctx)
@@ -170,7 +170,7 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 			return
 		}
 	}
-	r.st = r.record.Standing()
+	r.st = r.record.Summary()
 	started := time.Now()
 	if c.options.observer != nil {
 		ctx = c.observeStart(ctx, r.in, 0)
@@ -239,12 +239,12 @@ func (r *run) claim(now time.Time) (done bool) {
 	owner := r.record.Owner
 	reason := "claimed"
 	switch {
-	case owner == OwnedDead:
+	case owner == OwnedByDead:
 		reason = "owner died"
-	case owner == OwnedHere && r.record.Standing().Version > 0:
+	case owner == OwnedBySelf && r.record.Summary().Version > 0:
 		// Ours by the journal, though no run here ended it: its last row was not
 		// written, so nothing is known of what that run did.
-		owner, reason = OwnedDead, "unrecorded run"
+		owner, reason = OwnedByDead, "unrecorded run"
 	}
 	r.st = before.claimed(owner, r.record.Terms, now)
 	if !r.maySend(now) && r.policy.Reconcile == nil {
@@ -257,19 +257,19 @@ func (r *run) claim(now time.Time) (done bool) {
 			r.err = c.inDoubt(r.record, errAsked)
 			return true
 		}
-		return r.write(Doubted, r.st.doubted(), reason, "", nil)
+		return r.write(MarkedInDoubt, r.st.doubted(), reason, "", nil)
 	}
 	return r.write(Claimed, r.st, reason, "", nil)
 }
 
 // write appends a change. It tells whether the run is over: the change lost
 // against another's, the journal failed, or the intent is in doubt now.
-func (r *run) write(kind ChangeKind, st Standing, reason, note string, reply *Reply) (done bool) {
+func (r *run) write(kind ChangeKind, st Summary, reason, note string, reply *Reply) (done bool) {
 	c := r.client
-	st.Version = r.record.Standing().Version + 1
+	st.Version = r.record.Summary().Version + 1
 	next := withChange(r.record, &Change{
-		Key: r.record.Key, Kind: kind, Standing: st, At: c.clock.now(),
-		Tries: r.tries, Reason: reason, Note: note, Reply: reply,
+		Key: r.record.Key, Kind: kind, Summary: st, At: c.clock.now(),
+		NewAttempts: r.tries, Reason: reason, Note: note, Reply: reply,
 	})
 	change := &next.Changes[len(next.Changes)-1]
 	// First what this process knows of the clock, so that no row is later than what
@@ -293,7 +293,7 @@ func (r *run) write(kind ChangeKind, st Standing, reason, note string, reply *Re
 		return true
 	}
 	r.st, r.tries, r.record = st, nil, next
-	if kind == Doubted {
+	if kind == MarkedInDoubt {
 		r.err = c.inDoubt(r.record, r.cause())
 		return true
 	}
@@ -305,8 +305,8 @@ func withChange(rec *Record, change *Change) *Record {
 	next := *rec
 	next.Changes = append(rec.Changes[:len(rec.Changes):len(rec.Changes)], *change)
 	switch change.Kind {
-	case Claimed, Marked:
-		next.Owner = OwnedHere
+	case Claimed, AttemptStarted:
+		next.Owner = OwnedBySelf
 	default:
 		next.Owner = Unowned
 	}
@@ -323,7 +323,7 @@ func (r *run) lost(change *Change, standing *Record) {
 // contradicted tells people of a success that came after the intent was settled
 // otherwise.
 func (c *Client) contradicted(change *Change, standing *Record) {
-	if state := standing.Standing().State; change.State == Succeeded && state != Succeeded {
+	if state := standing.Summary().State; change.State == Succeeded && state != Succeeded {
 		c.alarm(standing, fmt.Sprintf("a reply proved success (%s) after the intent was recorded as %s", change.Reason, state))
 	}
 }

@@ -141,14 +141,14 @@ func (s *sealed) openText(value *string, key, column string) error {
 }
 
 // Begin implements Journal.
-func (s *sealed) Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error) {
+func (s *sealed) Begin(ctx context.Context, r *Record, g Checks) (Conflict, *Record, error) {
 	hidden := *r
 	var err error
 	if hidden.Head, err = s.seal(r.Head, r.Key, "head"); err != nil {
-		return NoObstacle, nil, err
+		return NoConflict, nil, err
 	}
 	if hidden.Payload, err = s.seal(r.Payload, r.Key, "payload"); err != nil {
-		return NoObstacle, nil, err
+		return NoConflict, nil, err
 	}
 	obstacle, standing, err := s.Journal.Begin(ctx, &hidden, g)
 	if err != nil || standing == nil {
@@ -161,9 +161,9 @@ func (s *sealed) Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Rec
 func (s *sealed) Change(ctx context.Context, change *Change) (*Record, bool, error) {
 	hidden := *change
 	err := s.sealText(&hidden.Note, change.Key, "note")
-	hidden.Tries = slices.Clone(change.Tries)
-	for i := range hidden.Tries {
-		err = errors.Join(err, s.sealText(&hidden.Tries[i].Err, change.Key, "error"))
+	hidden.NewAttempts = slices.Clone(change.NewAttempts)
+	for i := range hidden.NewAttempts {
+		err = errors.Join(err, s.sealText(&hidden.NewAttempts[i].Err, change.Key, "error"))
 	}
 	if reply := change.Reply; reply != nil && err == nil {
 		hidden.Reply, err = s.sealReply(reply, change.Key)
@@ -212,10 +212,10 @@ func (s *sealed) openReply(r *Reply, key string) (*Reply, error) {
 
 // openRecord opens what a record holds, in place: it was read for this caller.
 func (s *sealed) openRecord(r *Record) (err error) {
-	if !r.Forgotten.IsZero() {
-		r.Notes = nil
+	if !r.PrunedAt.IsZero() {
+		r.Audit = nil
 		for i := range r.Changes {
-			r.Changes[i].Note, r.Changes[i].Tries = "", nil
+			r.Changes[i].Note, r.Changes[i].NewAttempts = "", nil
 		}
 		return nil
 	}
@@ -228,8 +228,8 @@ func (s *sealed) openRecord(r *Record) (err error) {
 	for i := range r.Changes {
 		change := &r.Changes[i]
 		err = s.openText(&change.Note, r.Key, "note")
-		for t := range change.Tries {
-			err = errors.Join(err, s.openText(&change.Tries[t].Err, r.Key, "error"))
+		for t := range change.NewAttempts {
+			err = errors.Join(err, s.openText(&change.NewAttempts[t].Err, r.Key, "error"))
 		}
 		if change.Reply != nil && err == nil {
 			change.Reply, err = s.openReply(change.Reply, r.Key)
@@ -238,8 +238,8 @@ func (s *sealed) openRecord(r *Record) (err error) {
 			return err
 		}
 	}
-	for i := range r.Notes {
-		if err := s.openText(&r.Notes[i].Text, r.Key, "audit"); err != nil {
+	for i := range r.Audit {
+		if err := s.openText(&r.Audit[i].Text, r.Key, "audit"); err != nil {
 			return err
 		}
 	}
@@ -265,9 +265,9 @@ func (s *sealed) Page(ctx context.Context, f Filter, after string, limit int) ([
 }
 
 // Log implements Journal.
-func (s *sealed) Log(ctx context.Context, n Note) error {
+func (s *sealed) Audit(ctx context.Context, n AuditEntry) error {
 	if err := s.sealText(&n.Text, n.Key, "audit"); err != nil {
 		return err
 	}
-	return s.Journal.Log(ctx, n)
+	return s.Journal.Audit(ctx, n)
 }

@@ -107,7 +107,7 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 		r.fault = err
 		return false, 0
 	}
-	if r.record.Terms.Marked && !r.mark(now) {
+	if r.record.Terms.MarksAttempts && !r.mark(now) {
 		return false, 0
 	}
 	r.began++
@@ -149,12 +149,12 @@ func (r *run) advance(more bool) verdictMove {
 // promises nothing: what was never marked was never sent.
 func (r *run) mark(now time.Time) bool {
 	st := r.st
-	st.Maybe = true
+	st.MayHaveExecuted = true
 	if st.FirstSent.IsZero() {
 		st.FirstSent = now
 	}
 	clean := r.st
-	if r.write(Marked, st, "about to send", "", nil) {
+	if r.write(AttemptStarted, st, "about to send", "", nil) {
 		return false
 	}
 	r.st = clean
@@ -191,7 +191,7 @@ func (r *run) settle(ctx context.Context) {
 	if r.last.finding == foundMismatch {
 		c.alarm(r.record, "the far side has other bytes under this key: an earlier request of ours arrived that this journal does not hold")
 	}
-	r.write(Doubted, r.st.doubted(), reason, "", nil)
+	r.write(MarkedInDoubt, r.st.doubted(), reason, "", nil)
 }
 
 // giveBack releases the intent as open as it is.
@@ -214,7 +214,7 @@ func (r *run) giveBack(cause error) {
 func (r *run) outcome(kind ChangeKind, note, reason string) {
 	c := r.client
 	reply := r.last.reply
-	if r.st.State == Failed && r.st.Failure == FailedUnsent {
+	if r.st.State == Failed && r.st.Failure == FailedNotSent {
 		reply = nil
 	}
 	stored := r.last.stored
@@ -257,12 +257,12 @@ func (r *run) reconcile(ctx context.Context) bool {
 	defer cancel()
 	answer, err := r.policy.Reconcile(ctx, r.in)
 	if err != nil {
-		r.tries = append(r.tries, Try{Attempt: 0, At: r.client.clock.now(), Reason: "reconcile failed", Err: withoutURL(err).Error()})
+		r.tries = append(r.tries, Attempt{Number: 0, At: r.client.clock.now(), Reason: "reconcile failed", Err: withoutURL(err).Error()})
 		return false
 	}
 	st, reply, ok := r.st.resolved(answer, r.record.Terms.Tool)
 	if !ok {
-		r.tries = append(r.tries, Try{Attempt: 0, At: r.client.clock.now(), Reason: "reconcile cannot tell", Err: answer.Note})
+		r.tries = append(r.tries, Attempt{Number: 0, At: r.client.clock.now(), Reason: "reconcile cannot tell", Err: answer.Note})
 		return false
 	}
 	r.st = st
@@ -272,13 +272,13 @@ func (r *run) reconcile(ctx context.Context) bool {
 }
 
 // resolved is the standing after somebody said what happened.
-func (st Standing) resolved(answer Resolution, tool bool) (Standing, *Reply, bool) {
+func (st Summary) resolved(answer Resolution, tool bool) (Summary, *Reply, bool) {
 	switch answer.State {
 	case Succeeded:
 		st.State, st.Failure, st.Takeovers = Succeeded, NotFailed, 0
 		return st, resultReply(answer.Result, tool), true
 	case Failed:
-		st.State, st.Failure, st.Maybe, st.Takeovers = Failed, FailedByResolver, false, 0
+		st.State, st.Failure, st.MayHaveExecuted, st.Takeovers = Failed, FailedByResolver, false, 0
 		return st, nil, true
 	}
 	return st, nil, false
@@ -300,7 +300,7 @@ func resultReply(result []byte, tool bool) *Reply {
 // unrecorded is what is said of a change that the journal would not take. The
 // change is kept and tried again; until then nothing is sent under its key.
 func (c *Client) unrecorded(rec *Record, change *Change, err error) error {
-	if change.Kind == Claimed || change.Kind == Marked {
+	if change.Kind == Claimed || change.Kind == AttemptStarted {
 		return c.journalError(rec, "claim it", err) // nothing was sent under it
 	}
 	c.mu.Lock()
@@ -335,7 +335,7 @@ func (c *Client) saveOne(key string) (*Reply, error) {
 	c.mu.Unlock()
 	switch settled := known.change.State == Succeeded || known.change.State == Failed; {
 	case ok && settled:
-		c.logSettled(known.record, known.change.Standing, known.change.Reason)
+		c.logSettled(known.record, known.change.Summary, known.change.Reason)
 	case !ok && standing != nil:
 		c.contradicted(known.change, standing)
 	}
@@ -360,7 +360,7 @@ func (c *Client) saveAll() error {
 
 // alarm is an audit row, and a line in the log, that a person should see.
 func (c *Client) alarm(rec *Record, text string) {
-	c.journal.Log(context.Background(), Note{Key: rec.Key, At: c.clock.now(), Reason: "alarm", Text: text})
+	c.journal.Audit(context.Background(), AuditEntry{Key: rec.Key, At: c.clock.now(), Reason: "alarm", Text: text})
 	if c.options.logger != nil {
 		c.options.logger.Error("idem: "+text, "operation", rec.Operation.Name, "key", rec.Key)
 	}

@@ -118,9 +118,9 @@ func TestJournalGivesRecordsAway(t *testing.T) {
 	op := idem.Operation{Name: "charge", ID: "1"}
 	settled(t, j, recordOf("key-1", op), "body")
 	for range 4 {
-		obstacle, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Guards{})
+		obstacle, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Checks{})
 		require.NoError(t, err)
-		require.Equal(t, idem.NewestLink, obstacle)
+		require.Equal(t, idem.ConflictIdentity, obstacle)
 		require.Equal(t, "payload", string(standing.Payload))
 		require.Equal(t, "body", string(standing.Changes[0].Reply.Body))
 		require.Equal(t, http.Header{"X-A": {"1"}}, standing.Changes[0].Reply.Header)
@@ -140,15 +140,15 @@ func TestBeginMeetsTheNewestLink(t *testing.T) {
 	j := uncheckedJournal(t, newPath(t))
 	op := idem.Operation{Name: "charge", ID: "1"}
 	settled(t, j, recordOf("key-1", op), "body")
-	_, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Guards{})
+	_, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Checks{})
 	require.NoError(t, err)
 	require.Equal(t, "key-1", standing.Key)
 	next := recordOf("key-3", op)
 	next.Previous = "key-1"
-	obstacle, _, err := j.Begin(testCtx(t), next, idem.Guards{})
+	obstacle, _, err := j.Begin(testCtx(t), next, idem.Checks{})
 	require.NoError(t, err)
-	require.Equal(t, idem.NoObstacle, obstacle)
-	_, standing, err = j.Begin(testCtx(t), recordOf("key-4", op), idem.Guards{})
+	require.Equal(t, idem.NoConflict, obstacle)
+	_, standing, err = j.Begin(testCtx(t), recordOf("key-4", op), idem.Checks{})
 	require.NoError(t, err)
 	require.Equal(t, "key-3", standing.Key)
 }

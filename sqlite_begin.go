@@ -42,13 +42,13 @@ const (
 )
 
 // Begin implements Journal.
-func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacle, *Record, error) {
+func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Checks) (Conflict, *Record, error) {
 	identity := identityOf(r.Operation)
 	if standing, err := s.replayable(r, identity); err != nil || standing != nil {
-		return NewestLink, standing, err
+		return ConflictIdentity, standing, err
 	}
 	if err := s.own(ctx); err != nil {
-		return NoObstacle, nil, err
+		return NoConflict, nil, err
 	}
 	b := s.beginnings.Get().(*beginning)
 	defer s.beginnings.Put(b)
@@ -56,8 +56,8 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 	defer b.clear()
 	b.fill(b.known)
 	err := s.q.put(ctx, b)
-	if err != nil || b.obstacle != NoObstacle {
-		if err == nil && b.obstacle == NewestLink && b.standing.Standing().State == Succeeded {
+	if err != nil || b.obstacle != NoConflict {
+		if err == nil && b.obstacle == ConflictIdentity && b.standing.Summary().State == Succeeded {
 			s.settled.add(identity)
 		}
 		return b.obstacle, b.standing, err
@@ -72,21 +72,21 @@ func (s *sqliteJournal) Begin(ctx context.Context, r *Record, g Guards) (Obstacl
 		s.kinds[k], s.names[b.kind] = b.kind, k
 	}
 	s.mu.Unlock()
-	return NoObstacle, nil, nil
+	return NoConflict, nil, nil
 }
 
 // beginning is a Begin as its part of a transaction.
 type beginning struct {
 	s        *sqliteJournal
 	r        *Record
-	g        Guards
+	g        Checks
 	identity int64
 	known    int64 // its kind, as knownKind has it
 	row      [20]driver.NamedValue
 	key      hashes
 	keyhash  int64 // as in its row
 
-	obstacle Obstacle
+	obstacle Conflict
 	standing *Record
 	id, kind int64
 
@@ -114,14 +114,14 @@ func (b *beginning) fill(kind int64) {
 		}
 	}
 	for i, v := range [...]value{nil, identity, b.keyhash, r.Key, kind, r.Operation.Scope, r.Operation.ID,
-		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.Rules), r.Begun.UnixNano(),
+		int64(r.Operation.Repeat), r.Operation.Cost, r.Previous, r.Fingerprint[:], int64(r.FingerprintVersion), r.CreatedAt.UnixNano(),
 		owner, r.Head, r.Payload, sum.with(kind, owner), b.key.first, b.key.last, b.key.exact} {
 		b.row[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 }
 
 func (b *beginning) apply(c *conn) (err error) {
-	b.obstacle, b.standing, b.id = NoObstacle, nil, 0
+	b.obstacle, b.standing, b.id = NoConflict, nil, 0
 	// Most intents are the first of their identity, and nothing guards them.
 	if b.known != 0 && !b.g.on() && b.r.Previous == "" {
 		if ok, err := b.insertFirst(c); ok || err != nil {
@@ -133,9 +133,9 @@ func (b *beginning) apply(c *conn) (err error) {
 		return err
 	}
 	switch b.obstacle {
-	case OverLimit:
+	case ConflictLimit:
 		return nil
-	case NewestLink, Reemitted:
+	case ConflictIdentity, ConflictDuplicate:
 		b.standing, err = b.s.load(c, other)
 		return err
 	}
@@ -158,7 +158,7 @@ func (b *beginning) apply(c *conn) (err error) {
 	case !ok:
 		return outOfOrder(c.newest + 1)
 	case b.g.on():
-		return c.change(insertGuarded, b.id, sameHash(b.r), budgetHash(b.r.Operation), b.r.Begun.UnixNano())
+		return c.change(insertGuarded, b.id, sameHash(b.r), budgetHash(b.r.Operation), b.r.CreatedAt.UnixNano())
 	}
 	return nil
 }
@@ -198,24 +198,24 @@ func (b *beginning) insert(c *conn, query string, values int) (bool, error) {
 }
 
 // obstacle is what stands in the way of r, and the intent that does.
-func (s *sqliteJournal) obstacle(c *conn, r *Record, g Guards) (Obstacle, int64, error) {
+func (s *sqliteJournal) obstacle(c *conn, r *Record, g Checks) (Conflict, int64, error) {
 	if r.Operation.ID != "" {
 		newest, key, first, err := s.newest(c, r.Operation)
 		switch {
 		case err != nil:
-			return NoObstacle, 0, err
+			return NoConflict, 0, err
 		case newest != 0 && key != r.Previous:
 			over, err := s.overLimitAgain(c, newest, r, g)
 			if over || err != nil {
-				return OverLimit, 0, err
+				return ConflictLimit, 0, err
 			}
-			return NewestLink, newest, nil
+			return ConflictIdentity, newest, nil
 		case newest == 0 && first != 0 && r.Previous == "":
-			return Reemitted, first, nil
+			return ConflictDuplicate, first, nil
 		}
 	}
 	if !g.on() {
-		return NoObstacle, 0, nil
+		return NoConflict, 0, nil
 	}
 	return s.guard(c, r, g)
 }

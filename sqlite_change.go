@@ -50,7 +50,7 @@ func (s *sqliteJournal) Change(ctx context.Context, change *Change) (*Record, bo
 		return p.standing, false, err
 	}
 	s.mu.Lock()
-	if change.Kind == Claimed || change.Kind == Marked {
+	if change.Kind == Claimed || change.Kind == AttemptStarted {
 		s.owned[change.Key] = holding{p.id, held.identity}
 	} else {
 		delete(s.owned, change.Key)
@@ -144,7 +144,7 @@ func (p *changing) append(c *conn) (bool, error) {
 	if settled && change.Kind != Claimed {
 		return false, nil
 	}
-	if owner == OwnedAlive && (change.Kind != Settled || change.State != Succeeded) {
+	if owner == OwnedByLive && (change.Kind != Settled || change.State != Succeeded) {
 		return false, nil
 	}
 	generation, err := s.generation(c, id, top)
@@ -162,7 +162,7 @@ func (p *changing) append(c *conn) (bool, error) {
 		return ok, err
 	}
 	holder := int64(0)
-	if change.Kind == Claimed || change.Kind == Marked {
+	if change.Kind == Claimed || change.Kind == AttemptStarted {
 		holder = s.me()
 	}
 	if settled { // opened again: recovery would not look for it among the settled
@@ -170,8 +170,8 @@ func (p *changing) append(c *conn) (bool, error) {
 			return false, err
 		}
 	}
-	st := encodeStanding(change.Standing, version)
-	tries := encodeTries(change.Tries)
+	st := encodeStanding(change.Summary, version)
+	tries := encodeTries(change.NewAttempts)
 	kind, at := int64(change.Kind), change.At.UnixNano()
 	return true, c.change(insertChange, id, version, kind, holder, st, at, change.Reason, change.Note, tries,
 		rowSum([]int64{version, kind, holder, at}, st, []byte(change.Reason), []byte(change.Note), tries))
@@ -208,9 +208,9 @@ type outcome struct {
 }
 
 func (o *outcome) fill(id, version int64, change *Change) {
-	b := appendStanding(o.space[:0], change.Standing, version)
+	b := appendStanding(o.space[:0], change.Summary, version)
 	st := len(b)
-	b = appendTries(b, change.Tries)
+	b = appendTries(b, change.NewAttempts)
 	end := len(b)
 	var status value
 	var tries, head, body []byte
@@ -245,7 +245,7 @@ func (o *outcome) fill(id, version int64, change *Change) {
 const insertNote = `INSERT INTO notes (intent, at, reason, text) VALUES (?, ?, ?, ?)`
 
 // Log implements Journal.
-func (s *sqliteJournal) Log(ctx context.Context, n Note) error {
+func (s *sqliteJournal) Audit(ctx context.Context, n AuditEntry) error {
 	defer s.replays.forget()
 	return s.q.commit(ctx, func(c *conn) error {
 		id, err := s.find(c, n.Key)

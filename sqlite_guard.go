@@ -21,16 +21,16 @@ const (
 )
 
 // guard checks the re-emission window, then the budget.
-func (s *sqliteJournal) guard(c *conn, r *Record, g Guards) (Obstacle, int64, error) {
-	if !g.Reemission.IsZero() {
-		candidates, err := ids(c, selectSame, sameHash(r), g.Reemission.UnixNano())
+func (s *sqliteJournal) guard(c *conn, r *Record, g Checks) (Conflict, int64, error) {
+	if !g.DuplicatesSince.IsZero() {
+		candidates, err := ids(c, selectSame, sameHash(r), g.DuplicatesSince.UnixNano())
 		if err != nil {
-			return NoObstacle, 0, err
+			return NoConflict, 0, err
 		}
 		for _, id := range candidates {
 			counted, err := c.counted(id)
 			if err != nil {
-				return NoObstacle, 0, err
+				return NoConflict, 0, err
 			}
 			if counted == nil || counted.fingerprint != r.Fingerprint || !counted.of(r.Operation) || counted.repeat != 0 {
 				continue
@@ -38,18 +38,18 @@ func (s *sqliteJournal) guard(c *conn, r *Record, g Guards) (Obstacle, int64, er
 			if g.Alias && r.Operation.ID != "" {
 				err = c.change(insertAlias, identityHash(r.Operation), r.Operation.Scope, r.Operation.ID, int64(r.Operation.Repeat), id)
 			}
-			return Reemitted, id, err
+			return ConflictDuplicate, id, err
 		}
 	}
 	over, err := s.overLimit(c, r, g)
 	if over {
-		return OverLimit, 0, err
+		return ConflictLimit, 0, err
 	}
-	return NoObstacle, 0, err
+	return NoConflict, 0, err
 }
 
 // overLimit tells whether the budget does not hold one more.
-func (s *sqliteJournal) overLimit(c *conn, r *Record, g Guards) (bool, error) {
+func (s *sqliteJournal) overLimit(c *conn, r *Record, g Checks) (bool, error) {
 	if g.Limit == (Limit{}) {
 		return false, nil
 	}
@@ -73,7 +73,7 @@ func (s *sqliteJournal) overLimit(c *conn, r *Record, g Guards) (bool, error) {
 
 // overLimitAgain is overLimit for an intent that failed in passing and would be
 // tried again: it did not count, and from then on it would.
-func (s *sqliteJournal) overLimitAgain(c *conn, id int64, r *Record, g Guards) (bool, error) {
+func (s *sqliteJournal) overLimitAgain(c *conn, id int64, r *Record, g Checks) (bool, error) {
 	if g.Limit == (Limit{}) {
 		return false, nil
 	}
@@ -85,7 +85,7 @@ func (s *sqliteJournal) overLimitAgain(c *conn, id int64, r *Record, g Guards) (
 	if err != nil || failed == nil {
 		return false, err
 	}
-	if st := failed.Standing(); st.Failure != FailedUnsent && st.Failure != FailedForNow {
+	if st := failed.Summary(); st.Failure != FailedNotSent && st.Failure != FailedTransient {
 		return false, nil
 	}
 	return s.overLimit(c, r, g)

@@ -176,12 +176,12 @@ func (st *Stats) add(reason string, n, cost int64) {
 }
 
 func (st *Stats) open(r *Record) {
-	if r.Standing().State == InDoubt {
+	if r.Summary().State == InDoubt {
 		st.InDoubt++
 	} else {
 		st.Pending++
 	}
-	if st.Oldest.IsZero() || r.Begun.Before(st.Oldest) {
-		st.Oldest = r.Begun
+	if st.Oldest.IsZero() || r.CreatedAt.Before(st.Oldest) {
+		st.Oldest = r.CreatedAt
 	}
 }

@@ -39,16 +39,16 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 		}
 		r.Previous = string(bytesOf(row[6]))
 		copy(r.Fingerprint[:], bytesOf(row[7]))
-		r.Rules, r.Begun, owner = int(intOf(row[8])), unixTime(intOf(row[9])), intOf(row[10])
+		r.FingerprintVersion, r.CreatedAt, owner = int(intOf(row[8])), unixTime(intOf(row[9])), intOf(row[10])
 		r.Head, r.Payload = bytesOf(row[11]), bytesOf(row[12])
-		r.Forgotten, sum = unixTime(intOf(row[13])), intOf(row[14])
+		r.PrunedAt, sum = unixTime(intOf(row[13])), intOf(row[14])
 		changed, noted = intOf(row[15]), intOf(row[16])
 		return nil
 	}, id)
 	if err != nil || !found {
 		return nil, err
 	}
-	if r.Forgotten.IsZero() && !intentFits(sum, r, kind, owner) {
+	if r.PrunedAt.IsZero() && !intentFits(sum, r, kind, owner) {
 		return nil, damaged("key "+r.Key, "its beginning does not fit its checksum")
 	}
 	shared, err := s.kindOf(c, kind)
@@ -66,7 +66,7 @@ func (s *sqliteJournal) load(c *conn, id int64) (*Record, error) {
 		return r, nil
 	}
 	err = c.query(selectNotes, func(row []value) error {
-		r.Notes = append(r.Notes, Note{Key: r.Key, At: unixTime(intOf(row[0])), Reason: string(bytesOf(row[1])), Text: string(bytesOf(row[2]))})
+		r.Audit = append(r.Audit, AuditEntry{Key: r.Key, At: unixTime(intOf(row[0])), Reason: string(bytesOf(row[1])), Text: string(bytesOf(row[2]))})
 		return nil
 	}, id)
 	return r, err
@@ -86,8 +86,8 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64, c
 			return nil, damaged("key "+r.Key, err.Error())
 		}
 		r.Changes = append(r.Changes, Change{
-			Key: r.Key, Kind: ChangeKind(intOf(kind)), Standing: standing, At: unixTime(intOf(at)),
-			Reason: string(reason), Note: string(note), Tries: t,
+			Key: r.Key, Kind: ChangeKind(intOf(kind)), Summary: standing, At: unixTime(intOf(at)),
+			Reason: string(reason), Note: string(note), NewAttempts: t,
 		})
 		if v := int(intOf(version)); v > newest {
 			newest, owner = v, intOf(holder)
@@ -98,7 +98,7 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64, c
 	if changed {
 		err = c.query(selectChanges, func(row []value) error {
 			st, reason, note, tries := bytesOf(row[3]), bytesOf(row[5]), bytesOf(row[6]), bytesOf(row[7])
-			if r.Forgotten.IsZero() && !sumFits(intOf(row[8]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[2]), intOf(row[4])}, st, reason, note, tries) {
+			if r.PrunedAt.IsZero() && !sumFits(intOf(row[8]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[2]), intOf(row[4])}, st, reason, note, tries) {
 				return damaged("key "+r.Key, "a change does not fit its checksum")
 			}
 			_, err := add(row[0], row[1], row[2], row[4], st, reason, note, tries)
@@ -111,12 +111,12 @@ func (s *sqliteJournal) loadChanges(c *conn, id int64, r *Record, owner int64, c
 	err = c.query(selectOutcomes, func(row []value) error {
 		st, reason, note, tries := bytesOf(row[2]), bytesOf(row[4]), bytesOf(row[5]), bytesOf(row[6])
 		head, body := bytesOf(row[8]), bytesOf(row[9])
-		if r.Forgotten.IsZero() && !sumFits(intOf(row[10]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[11]), intOf(row[3]), intOf(row[7])},
+		if r.PrunedAt.IsZero() && !sumFits(intOf(row[10]), []int64{intOf(row[0]), intOf(row[1]), intOf(row[11]), intOf(row[3]), intOf(row[7])},
 			st, reason, note, tries, head, body) {
 			return damaged("key "+r.Key, "its outcome does not fit its checksum")
 		}
 		change, err := add(row[0], row[1], int64(0), row[3], st, reason, note, tries)
-		if err == nil && row[7] != nil && r.Forgotten.IsZero() {
+		if err == nil && row[7] != nil && r.PrunedAt.IsZero() {
 			change.Reply, err = decodeReplyRow(intOf(row[7]), head, body)
 		}
 		return err
@@ -340,9 +340,9 @@ func (c *conn) begunAt(id int64) (begun int64, err error) {
 
 // selects tells whether a record is one of those a filter asks for.
 func (f Filter) selects(r *Record) bool {
-	return (len(f.States) == 0 || slices.Contains(f.States, r.Standing().State)) &&
+	return (len(f.States) == 0 || slices.Contains(f.States, r.Summary().State)) &&
 		(f.Scope == "" || f.Scope == r.Operation.Scope) &&
 		(f.Operation == "" || f.Operation == r.Operation.Name) &&
 		(f.ID == "" || f.ID == r.Operation.ID) &&
-		(f.Since.IsZero() || !r.Begun.Before(f.Since))
+		(f.Since.IsZero() || !r.CreatedAt.Before(f.Since))
 }

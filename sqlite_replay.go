@@ -112,10 +112,10 @@ func sameIdentity(a, b Operation) bool {
 func (r *Record) copy() *Record {
 	next := *r
 	next.Head, next.Payload = bytes.Clone(r.Head), bytes.Clone(r.Payload)
-	next.Changes, next.Notes = slices.Clone(r.Changes), slices.Clone(r.Notes)
+	next.Changes, next.Audit = slices.Clone(r.Changes), slices.Clone(r.Audit)
 	for i := range next.Changes {
 		change := &next.Changes[i]
-		change.Tries = slices.Clone(change.Tries)
+		change.NewAttempts = slices.Clone(change.NewAttempts)
 		if change.Reply != nil {
 			reply := *change.Reply
 			reply.Header, reply.Body = reply.Header.Clone(), bytes.Clone(reply.Body)
@@ -131,7 +131,7 @@ func (r *Record) size() int {
 	n := len(r.Payload) + len(r.Head)
 	for _, change := range r.Changes {
 		n += len(change.Note)
-		for _, try := range change.Tries {
+		for _, try := range change.NewAttempts {
 			n += each + len(try.Reason) + len(try.Err)
 		}
 		if change.Reply != nil {
@@ -144,7 +144,7 @@ func (r *Record) size() int {
 			}
 		}
 	}
-	for _, note := range r.Notes {
+	for _, note := range r.Audit {
 		n += each + len(note.Text)
 	}
 	return n
@@ -187,10 +187,10 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 			return err
 		})
 	})
-	if err != nil || standing == nil || standing.Standing().State != Succeeded {
+	if err != nil || standing == nil || standing.Summary().State != Succeeded {
 		return nil, err
 	}
-	if standing.Forgotten.IsZero() {
+	if standing.PrunedAt.IsZero() {
 		s.replays.add(identity, standing, before)
 	}
 	return standing, nil

@@ -177,7 +177,7 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	}
 	op.ID = c.payloadID(e.policy.ID, "application/json", input, op.ID)
 	r := &Record{
-		Operation: op, Rules: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
+		Operation: op, FingerprintVersion: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
 		Fingerprint: c.fingerprint(toolPayload(e.name, input, &e.policy)), Terms: termsOf(&e.policy, true),
 	}
 	in := &Intent{}

@@ -23,7 +23,7 @@ type toolCall struct {
 	maybe   bool      // a write had its effect, or may have had it
 	refused finding   // how the last write was refused; 0: none was
 	stored  bool      // the write's reply was a stored one
-	tries   []Try     // the writes under the tool's own key
+	tries   []Attempt // the writes under the tool's own key
 	done    *exchange // what the tool's own write succeeded with
 }
 
@@ -43,7 +43,7 @@ func (t *toolCall) saw(f finding) {
 // wrote takes a write under the tool's own key, which is an attempt of its intent.
 func (t *toolCall) wrote(x *exchange, at time.Time, took time.Duration) {
 	t.saw(x.finding)
-	try := Try{At: at, Took: took, Status: x.status, Reason: x.reason}
+	try := Attempt{At: at, Took: took, Status: x.status, Reason: x.reason}
 	if x.err != nil {
 		try.Err = x.err.Error()
 	}
@@ -63,7 +63,7 @@ func (t *toolCall) standing() (done *exchange, maybe, over bool) {
 }
 
 // end forbids further writes under the tool's key, and returns those made.
-func (t *toolCall) end() []Try {
+func (t *toolCall) end() []Attempt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over = true
@@ -159,17 +159,17 @@ func (c *Client) recordLate(rec *Record, x exchange) {
 		if x.err != nil {
 			text += ": " + x.err.Error()
 		}
-		c.journal.Log(context.Background(), Note{Key: rec.Key, At: c.clock.now(), Reason: "came late", Text: text})
+		c.journal.Audit(context.Background(), AuditEntry{Key: rec.Key, At: c.clock.now(), Reason: "came late", Text: text})
 		return
 	}
 	now, err := c.journal.Get(context.Background(), rec.Key)
 	if err != nil || now == nil {
 		return // in doubt it stays, which is what the journal says
 	}
-	st := now.Standing()
-	st.State, st.Failure, st.Takeovers, st.Version = Succeeded, NotFailed, 0, rec.Standing().Version+1
+	st := now.Summary()
+	st.State, st.Failure, st.Takeovers, st.Version = Succeeded, NotFailed, 0, rec.Summary().Version+1
 	change := &Change{
-		Key: rec.Key, Kind: Settled, Standing: st, At: c.clock.now(), Reason: "came late", Reply: x.reply,
+		Key: rec.Key, Kind: Settled, Summary: st, At: c.clock.now(), Reason: "came late", Reply: x.reply,
 	}
 	standing, ok, err := c.journal.Change(context.Background(), change)
 	switch {
@@ -185,16 +185,16 @@ func (c *Client) recordLate(rec *Record, x exchange) {
 // tried notes an attempt as it is journaled. Where a tool's function made writes,
 // they are the attempts, and what it says of them stands beside them.
 func (r *run) tried(number int, took time.Duration) {
-	own := Try{Attempt: number, At: r.at, Took: took, Status: r.last.status, Reason: r.last.reason}
+	own := Attempt{Number: number, At: r.at, Took: took, Status: r.last.status, Reason: r.last.reason}
 	if r.last.err != nil {
 		own.Err = r.last.err.Error()
 	}
 	for i, try := range r.writes {
-		try.Attempt = number + i
+		try.Number = number + i
 		r.tries = append(r.tries, try)
 	}
 	if len(r.writes) > 0 {
-		own.Attempt = 0
+		own.Number = 0
 	}
 	if len(r.writes) == 0 || r.last.err != nil {
 		r.tries = append(r.tries, own)

@@ -81,8 +81,8 @@ func (c *Client) poll(ctx context.Context, in *Intent, rec *Record) error {
 
 // gaveUp is what a caller is told whose ctx ended before this call sent anything.
 func (c *Client) gaveUp(rec *Record, cause error) error {
-	st := rec.Standing()
-	maybe := st.sent() || (st.State == Pending && !rec.Terms.Marked && rec.Owner != OwnedHere && rec.Owner != Unowned)
+	st := rec.Summary()
+	maybe := st.sent() || (st.State == Pending && !rec.Terms.MarksAttempts && rec.Owner != OwnedBySelf && rec.Owner != Unowned)
 	if st.State == InDoubt || (st.State == Pending && maybe) {
 		return c.inDoubt(rec, cause)
 	}
@@ -90,7 +90,7 @@ func (c *Client) gaveUp(rec *Record, cause error) error {
 }
 
 func (c *Client) inDoubt(rec *Record, cause error) error {
-	st := rec.Standing()
+	st := rec.Summary()
 	return &InDoubtError{
 		Key: rec.Key, Operation: rec.Operation, Attempts: st.Attempts,
 		SafeUntil: st.safeUntil(c.retentionOf(rec), c.retryOf(rec).AttemptTimeout), Err: cause,
@@ -117,14 +117,14 @@ func (c *Client) replay(ctx context.Context, in *Intent, rec *Record, joined boo
 
 // outcomeOf is what a settled intent's callers are told.
 func outcomeOf(rec *Record) (*Reply, error) {
-	st, reply := rec.Standing(), rec.reply()
+	st, reply := rec.Summary(), rec.reply()
 	last := rec.Changes[len(rec.Changes)-1]
 	why := last.Reason
 	if last.Note != "" {
 		why += ": " + last.Note
 	}
 	switch {
-	case st.State == Failed && reply == nil && st.Failure == FailedUnsent:
+	case st.State == Failed && reply == nil && st.Failure == FailedNotSent:
 		return nil, failure(ErrNotSent, nil, "%s was never sent (%s); the same call may be made again", describe(rec), why)
 	case st.State == Failed && reply == nil:
 		return nil, &because{

@@ -28,7 +28,7 @@ func changeFenced(s *suite) error {
 	}
 	// Too early a version, too late a one, and the one that stands.
 	for _, version := range []int{0, 2, 3} {
-		if err := loses(j, suiteChange("k1", version, idem.Doubted, idem.InDoubt), 0); err != nil {
+		if err := loses(j, suiteChange("k1", version, idem.MarkedInDoubt, idem.InDoubt), 0); err != nil {
 			return err
 		}
 	}
@@ -37,10 +37,10 @@ func changeFenced(s *suite) error {
 		state idem.State
 		owner idem.Ownership
 	}{
-		{idem.Claimed, idem.Pending, idem.OwnedHere}, {idem.Marked, idem.Pending, idem.OwnedHere},
-		{idem.Released, idem.Pending, idem.Unowned}, {idem.Claimed, idem.Pending, idem.OwnedHere},
-		{idem.Doubted, idem.InDoubt, idem.Unowned}, {idem.Resolved, idem.InDoubt, idem.Unowned},
-		{idem.Claimed, idem.Pending, idem.OwnedHere}, {idem.Settled, idem.Succeeded, idem.Unowned},
+		{idem.Claimed, idem.Pending, idem.OwnedBySelf}, {idem.AttemptStarted, idem.Pending, idem.OwnedBySelf},
+		{idem.Released, idem.Pending, idem.Unowned}, {idem.Claimed, idem.Pending, idem.OwnedBySelf},
+		{idem.MarkedInDoubt, idem.InDoubt, idem.Unowned}, {idem.Resolved, idem.InDoubt, idem.Unowned},
+		{idem.Claimed, idem.Pending, idem.OwnedBySelf}, {idem.Settled, idem.Succeeded, idem.Unowned},
 	}
 	for i, step := range steps {
 		c := suiteChange("k1", i+1, step.kind, step.state)
@@ -50,7 +50,7 @@ func changeFenced(s *suite) error {
 		if err := owned(j, "k1", step.owner); err != nil {
 			return fmt.Errorf("after a change of kind %d: %w", step.kind, err)
 		}
-		if err := loses(j, suiteChange("k1", i+1, idem.Doubted, idem.InDoubt), i+1); err != nil {
+		if err := loses(j, suiteChange("k1", i+1, idem.MarkedInDoubt, idem.InDoubt), i+1); err != nil {
 			return fmt.Errorf("the version that stands: %w", err)
 		}
 	}
@@ -69,7 +69,7 @@ func changeFenced(s *suite) error {
 	// A final outcome is final.
 	for _, c := range []*idem.Change{
 		suiteChange("k1", 9, idem.Settled, idem.Succeeded), suiteChange("k1", 9, idem.Settled, idem.Failed),
-		suiteChange("k1", 9, idem.Resolved, idem.Failed), suiteChange("k1", 9, idem.Doubted, idem.InDoubt),
+		suiteChange("k1", 9, idem.Resolved, idem.Failed), suiteChange("k1", 9, idem.MarkedInDoubt, idem.InDoubt),
 		suiteChange("k1", 9, idem.Released, idem.Pending), suiteChange("k1", 5, idem.Settled, idem.Succeeded),
 	} {
 		if err := loses(j, c, 8); err != nil {
@@ -86,19 +86,19 @@ func sameChange(got, want *idem.Change) error {
 		return failing("kind %d at %v (%s: %s), it was kind %d at %v (%s: %s)",
 			got.Kind, got.At, got.Reason, got.Note, want.Kind, want.At, want.Reason, want.Note)
 	}
-	g, w := got.Standing, want.Standing
-	if !g.FirstSent.Equal(w.FirstSent) || !g.Window.Equal(w.Window) {
-		return failing("first sent %v and window %v, they were %v and %v", g.FirstSent, g.Window, w.FirstSent, w.Window)
+	g, w := got.Summary, want.Summary
+	if !g.FirstSent.Equal(w.FirstSent) || !g.WindowStart.Equal(w.WindowStart) {
+		return failing("first sent %v and window %v, they were %v and %v", g.FirstSent, g.WindowStart, w.FirstSent, w.WindowStart)
 	}
-	g.FirstSent, g.Window = w.FirstSent, w.Window
+	g.FirstSent, g.WindowStart = w.FirstSent, w.WindowStart
 	if g != w {
 		return failing("the standing %+v, it was %+v", g, w)
 	}
-	if len(got.Tries) != len(want.Tries) {
-		return failing("%d attempts, there were %d", len(got.Tries), len(want.Tries))
+	if len(got.NewAttempts) != len(want.NewAttempts) {
+		return failing("%d attempts, there were %d", len(got.NewAttempts), len(want.NewAttempts))
 	}
-	for i, try := range got.Tries {
-		other := want.Tries[i]
+	for i, try := range got.NewAttempts {
+		other := want.NewAttempts[i]
 		if !try.At.Equal(other.At) {
 			return failing("an attempt at %v, it was at %v", try.At, other.At)
 		}
@@ -154,7 +154,7 @@ func lateSuccess(s *suite) error {
 	}
 	for i, before := range [][]*idem.Change{
 		{suiteChange("", 1, idem.Claimed, idem.Pending)},
-		{suiteChange("", 1, idem.Doubted, idem.InDoubt)},
+		{suiteChange("", 1, idem.MarkedInDoubt, idem.InDoubt)},
 		{suiteChange("", 1, idem.Claimed, idem.Pending), suiteChange("", 2, idem.Released, idem.Pending)},
 	} {
 		key := fmt.Sprint("k", i)
@@ -168,7 +168,7 @@ func lateSuccess(s *suite) error {
 			}
 		}
 		for _, c := range []*idem.Change{
-			suiteChange(key, 1, idem.Settled, idem.Failed), suiteChange(key, 1, idem.Doubted, idem.InDoubt),
+			suiteChange(key, 1, idem.Settled, idem.Failed), suiteChange(key, 1, idem.MarkedInDoubt, idem.InDoubt),
 			suiteChange(key, 1, idem.Claimed, idem.Pending), suiteChange(key, len(before)+2, idem.Settled, idem.Succeeded),
 		} {
 			if err := loses(j, c, len(before)); err != nil {
@@ -182,7 +182,7 @@ func lateSuccess(s *suite) error {
 		if err != nil {
 			return err
 		}
-		if st := got.Standing(); st.State != idem.Succeeded || st.Version != len(before)+1 || got.Owner != idem.Unowned {
+		if st := got.Summary(); st.State != idem.Succeeded || st.Version != len(before)+1 || got.Owner != idem.Unowned {
 			return failing("after a late success %s stands at version %d, %s, owner %d", key, st.Version, st.State, got.Owner)
 		}
 		if err := loses(j, suiteChange(key, 1, idem.Settled, idem.Succeeded), len(before)+1); err != nil {
@@ -210,7 +210,7 @@ func changeGenerations(s *suite) error {
 				return err
 			}
 		}
-		if err := owned(j, "k1", idem.OwnedHere); err != nil {
+		if err := owned(j, "k1", idem.OwnedBySelf); err != nil {
 			return fmt.Errorf("opened again: %w", err)
 		}
 		version += 2
@@ -226,8 +226,8 @@ func changeGenerations(s *suite) error {
 	if err != nil {
 		return err
 	}
-	if len(got.Changes) != version+1 || got.Standing().State != idem.Succeeded {
-		return failing("%d changes, %s, after three failures and a success", len(got.Changes), got.Standing().State)
+	if len(got.Changes) != version+1 || got.Summary().State != idem.Succeeded {
+		return failing("%d changes, %s, after three failures and a success", len(got.Changes), got.Summary().State)
 	}
 	for i, c := range got.Changes {
 		if c.Version != i+1 {
@@ -296,8 +296,8 @@ func outcomesKept(s *suite) error {
 		if err := sameReply(reply, &kept); err != nil {
 			return fmt.Errorf("outcome %d: %w", i, err)
 		}
-		_, standing, err := j.Begin(context.Background(), suiteRecord("x", fmt.Sprint("k", i)), idem.Guards{})
-		if err != nil || standing == nil || !reflect.DeepEqual(standing.Standing(), got.Standing()) {
+		_, standing, err := j.Begin(context.Background(), suiteRecord("x", fmt.Sprint("k", i)), idem.Checks{})
+		if err != nil || standing == nil || !reflect.DeepEqual(standing.Summary(), got.Summary()) {
 			return failing("Begin finds another standing than Get, error %w", orNone(err))
 		}
 	}

@@ -22,7 +22,7 @@ func pages(s *suite) error {
 	var keys []string
 	for i := range intents {
 		r := suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))
-		r.Begun = suiteTime(i)
+		r.CreatedAt = suiteTime(i)
 		if i%3 == 0 {
 			r.Operation.Scope = "thirds"
 		}
@@ -34,7 +34,7 @@ func pages(s *suite) error {
 		}
 		keys = append(keys, r.Key)
 		states := []idem.State{idem.Pending, idem.InDoubt, idem.Succeeded, idem.Failed}
-		kinds := []idem.ChangeKind{0, idem.Doubted, idem.Settled, idem.Settled}
+		kinds := []idem.ChangeKind{0, idem.MarkedInDoubt, idem.Settled, idem.Settled}
 		if kind := kinds[i%4]; kind != 0 {
 			if err := changes(j, suiteChange(r.Key, 1, kind, states[i%4])); err != nil {
 				return err
@@ -159,9 +159,9 @@ func auditRows(s *suite) error {
 	if err := begin(j, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	note := idem.Note{Key: "k1", At: suiteTime(3), Reason: "alarm", Text: "look at it \x00"}
+	note := idem.AuditEntry{Key: "k1", At: suiteTime(3), Reason: "alarm", Text: "look at it \x00"}
 	for range 2 {
-		if err := j.Log(context.Background(), note); err != nil {
+		if err := j.Audit(context.Background(), note); err != nil {
 			return err
 		}
 	}
@@ -169,10 +169,10 @@ func auditRows(s *suite) error {
 	if err != nil {
 		return err
 	}
-	if len(got.Notes) != 2 || got.Notes[0].Text != note.Text || got.Notes[0].Reason != note.Reason || !got.Notes[0].At.Equal(note.At) {
-		return failing("two audit rows came back as %+v", got.Notes)
+	if len(got.Audit) != 2 || got.Audit[0].Text != note.Text || got.Audit[0].Reason != note.Reason || !got.Audit[0].At.Equal(note.At) {
+		return failing("two audit rows came back as %+v", got.Audit)
 	}
-	if st := got.Standing(); st.Version != 0 || st.State != idem.Pending || got.Owner != idem.OwnedHere {
+	if st := got.Summary(); st.Version != 0 || st.State != idem.Pending || got.Owner != idem.OwnedBySelf {
 		return failing("an audit row changed where it stands: version %d, %s, owner %d", st.Version, st.State, got.Owner)
 	}
 	return nil
@@ -184,9 +184,9 @@ func counts(s *suite) error {
 		return err
 	}
 	ctx := context.Background()
-	for i, c := range []*idem.Change{nil, suiteChange("k1", 1, idem.Doubted, idem.InDoubt), suiteChange("k2", 1, idem.Settled, idem.Succeeded)} {
+	for i, c := range []*idem.Change{nil, suiteChange("k1", 1, idem.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, idem.Settled, idem.Succeeded)} {
 		r := suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))
-		r.Begun = suiteTime(10 - i)
+		r.CreatedAt = suiteTime(10 - i)
 		if err := begin(j, r); err != nil {
 			return err
 		}
@@ -242,7 +242,7 @@ func pruning(s *suite) error {
 	}
 	ctx := context.Background()
 	for i, c := range []*idem.Change{ // settled at version 1: minute 1
-		nil, suiteChange("k1", 1, idem.Doubted, idem.InDoubt), suiteChange("k2", 1, idem.Settled, idem.Succeeded),
+		nil, suiteChange("k1", 1, idem.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, idem.Settled, idem.Succeeded),
 		suiteChange("k3", 1, idem.Settled, idem.Failed), suiteChange("k4", 1, idem.Settled, idem.Succeeded),
 	} {
 		if err := begin(j, suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))); err != nil {
@@ -270,14 +270,14 @@ func pruning(s *suite) error {
 			return err
 		}
 		pruned := i == 2 || i == 3
-		if got.Forgotten.IsZero() == pruned || (len(got.Payload) == 0) != pruned {
-			return failing("k%d: forgotten %v, %d bytes of payload; wanted it pruned: %t", i, got.Forgotten, len(got.Payload), pruned)
+		if got.PrunedAt.IsZero() == pruned || (len(got.Payload) == 0) != pruned {
+			return failing("k%d: forgotten %v, %d bytes of payload; wanted it pruned: %t", i, got.PrunedAt, len(got.Payload), pruned)
 		}
-		if st := got.Standing(); pruned && st.State != []idem.State{idem.Succeeded, idem.Failed}[i-2] {
+		if st := got.Summary(); pruned && st.State != []idem.State{idem.Succeeded, idem.Failed}[i-2] {
 			return failing("k%d was pruned and is %s", i, st.State)
 		}
 		// The bare identity is kept: never a second effect by accident.
-		if err := meets(j, suiteRecord("x", fmt.Sprint("order-", i)), idem.Guards{}, idem.NewestLink, got.Key); err != nil {
+		if err := meets(j, suiteRecord("x", fmt.Sprint("order-", i)), idem.Checks{}, idem.ConflictIdentity, got.Key); err != nil {
 			return err
 		}
 	}
@@ -321,7 +321,7 @@ func reopening(s *suite) error {
 	if err != nil {
 		return err
 	}
-	if got.Owner == idem.OwnedHere || got.Owner == idem.OwnedAlive {
+	if got.Owner == idem.OwnedBySelf || got.Owner == idem.OwnedByLive {
 		return failing("closing gives up what is owned; the owner of k1 is %d", got.Owner)
 	}
 	if err := sameBeginning(got, suiteRecord("k1", "k1")); err != nil {

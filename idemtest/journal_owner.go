@@ -29,17 +29,17 @@ func ownership(s *suite) error {
 	if err := begin(there, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	if err := owned(there, "k1", idem.OwnedHere); err != nil {
+	if err := owned(there, "k1", idem.OwnedBySelf); err != nil {
 		return err
 	}
-	if err := owned(here, "k1", idem.OwnedAlive); err != nil {
+	if err := owned(here, "k1", idem.OwnedByLive); err != nil {
 		return err
 	}
-	if err := meets(here, suiteRecord("k2", "order-1"), idem.Guards{}, idem.NewestLink, "k1"); err != nil {
+	if err := meets(here, suiteRecord("k2", "order-1"), idem.Checks{}, idem.ConflictIdentity, "k1"); err != nil {
 		return err
 	}
 	for _, c := range []*idem.Change{
-		suiteChange("k1", 1, idem.Claimed, idem.Pending), suiteChange("k1", 1, idem.Doubted, idem.InDoubt),
+		suiteChange("k1", 1, idem.Claimed, idem.Pending), suiteChange("k1", 1, idem.MarkedInDoubt, idem.InDoubt),
 		suiteChange("k1", 1, idem.Settled, idem.Failed), suiteChange("k1", 1, idem.Resolved, idem.Succeeded),
 		suiteChange("k1", 1, idem.Released, idem.Pending),
 	} {
@@ -56,10 +56,10 @@ func ownership(s *suite) error {
 	if err := changes(here, suiteChange("k1", 2, idem.Claimed, idem.Pending)); err != nil {
 		return err
 	}
-	if err := owned(there, "k1", idem.OwnedAlive); err != nil {
+	if err := owned(there, "k1", idem.OwnedByLive); err != nil {
 		return err
 	}
-	if err := loses(there, suiteChange("k1", 3, idem.Marked, idem.Pending), 2); err != nil {
+	if err := loses(there, suiteChange("k1", 3, idem.AttemptStarted, idem.Pending), 2); err != nil {
 		return fmt.Errorf("whoever lost its claim: %w", err)
 	}
 	if err := changes(here, suiteChange("k1", 3, idem.Settled, idem.Succeeded)); err != nil {
@@ -88,20 +88,20 @@ func deadOwner(s *suite) error {
 	if err := changes(there, suiteChange("k3", 1, idem.Settled, idem.Succeeded)); err != nil {
 		return err
 	}
-	if err := owned(here, "k2", idem.OwnedAlive); err != nil {
+	if err := owned(here, "k2", idem.OwnedByLive); err != nil {
 		return err
 	}
 	if err := kill(); err != nil {
 		return fmt.Errorf("killing the other opener: %w", err)
 	}
 	for version, key := range []string{"k1", "k2"} {
-		if err := owned(here, key, idem.OwnedDead); err != nil {
+		if err := owned(here, key, idem.OwnedByDead); err != nil {
 			return err
 		}
 		if err := changes(here, suiteChange(key, version+1, idem.Claimed, idem.Pending)); err != nil {
 			return err
 		}
-		if err := owned(here, key, idem.OwnedHere); err != nil {
+		if err := owned(here, key, idem.OwnedBySelf); err != nil {
 			return err
 		}
 	}
@@ -116,7 +116,7 @@ func deadOwner(s *suite) error {
 	if err := begin(third, suiteRecord("k4", "k4")); err != nil {
 		return err
 	}
-	return owned(here, "k4", idem.OwnedAlive)
+	return owned(here, "k4", idem.OwnedByLive)
 }
 
 // robbedOwner lost its intent to another opener, and learns of a success.
@@ -183,12 +183,12 @@ func racingOpeners(s *suite) error {
 					return
 				}
 				claimed[who][i] = ok
-				obstacle, _, err := j.Begin(context.Background(), suiteRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), idem.Guards{})
+				obstacle, _, err := j.Begin(context.Background(), suiteRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), idem.Checks{})
 				if err != nil {
 					errs[who] = err
 					return
 				}
-				begun[who][i] = obstacle == idem.NoObstacle
+				begun[who][i] = obstacle == idem.NoConflict
 			}
 		})
 	}

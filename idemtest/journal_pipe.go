@@ -17,13 +17,13 @@ import (
 type pipeCall struct {
 	Method     string
 	Record     *idem.Record
-	Guards     idem.Guards
+	Guards     idem.Checks
 	Change     *idem.Change
 	Key, Name  string
 	Filter     idem.Filter
 	After      string
 	Limit      int
-	Note       idem.Note
+	Note       idem.AuditEntry
 	Counters   []idem.Counter
 	Times      [2]time.Time
 	Old, Value []byte
@@ -31,7 +31,7 @@ type pipeCall struct {
 }
 
 type pipeAnswer struct {
-	Obstacle idem.Obstacle
+	Obstacle idem.Conflict
 	Record   *idem.Record
 	OK       bool
 	Page     []*idem.Record
@@ -85,7 +85,7 @@ func (c *pipeCall) answer(j idem.Journal) (a pipeAnswer, err error) {
 	case "Page":
 		a.Page, a.Next, err = j.Page(ctx, c.Filter, c.After, c.Limit)
 	case "Log":
-		err = j.Log(ctx, c.Note)
+		err = j.Audit(ctx, c.Note)
 	case "Value":
 		a.Value, err = j.Value(ctx, c.Name, nil)
 		a.HasValue = a.Value != nil
@@ -153,7 +153,7 @@ func (p *pipeJournal) call(ctx context.Context, c pipeCall) (a pipeAnswer, err e
 	return a, err
 }
 
-func (p *pipeJournal) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (p *pipeJournal) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Begin", Record: r, Guards: g})
 	return a.Obstacle, a.Record, err
 }
@@ -173,7 +173,7 @@ func (p *pipeJournal) Page(ctx context.Context, f idem.Filter, after string, lim
 	return a.Page, a.Next, err
 }
 
-func (p *pipeJournal) Log(ctx context.Context, n idem.Note) error {
+func (p *pipeJournal) Audit(ctx context.Context, n idem.AuditEntry) error {
 	_, err := p.call(ctx, pipeCall{Method: "Log", Note: n})
 	return err
 }

@@ -147,30 +147,30 @@ func suiteRecord(key, id string) *idem.Record {
 		Key:       key,
 		Operation: idem.Operation{Name: "charge", Scope: "run \x00 1", ID: id, Cost: 7},
 		// Every fingerprint of the same payload is the same.
-		Fingerprint: sha256.Sum256(payload), Rules: 3,
+		Fingerprint: sha256.Sum256(payload), FingerprintVersion: 3,
 		Head: []byte("POST /v1/charges\x00"), Payload: payload,
 		Terms: idem.Terms{
 			Contract: "stripe", Retention: 24 * time.Hour, KeyPlace: "header Idempotency-Key",
 			Quoted: true, FirstSent: "X-First", Version: "v2", Account: "acct_1",
 		},
-		Begun: suiteTime(0),
+		CreatedAt: suiteTime(0),
 	}
 }
 
 // begin begins r, which must succeed.
 func begin(j idem.Journal, r *idem.Record) error {
-	obstacle, standing, err := j.Begin(context.Background(), r, idem.Guards{})
+	obstacle, standing, err := j.Begin(context.Background(), r, idem.Checks{})
 	switch {
 	case err != nil:
 		return failing("Begin of %s: %w", r.Key, err)
-	case obstacle != idem.NoObstacle || standing != nil:
+	case obstacle != idem.NoConflict || standing != nil:
 		return failing("Begin of %s: obstacle %d, with a record: %t; it must be inserted", r.Key, obstacle, standing != nil)
 	}
 	return nil
 }
 
 // meets begins r, which must meet an obstacle; key is whose, empty: nobody's.
-func meets(j idem.Journal, r *idem.Record, g idem.Guards, want idem.Obstacle, key string) error {
+func meets(j idem.Journal, r *idem.Record, g idem.Checks, want idem.Conflict, key string) error {
 	obstacle, standing, err := j.Begin(context.Background(), r, g)
 	got := ""
 	if standing != nil {
@@ -196,15 +196,15 @@ func orNone(err error) error {
 func suiteChange(key string, version int, kind idem.ChangeKind, state idem.State) *idem.Change {
 	c := &idem.Change{
 		Key: key, Kind: kind, At: suiteTime(version), Reason: "http 200", Note: "said so",
-		Standing: idem.Standing{
-			Version: version, State: state, Attempts: version, Maybe: state == idem.InDoubt,
-			FirstSent: suiteTime(1), Window: suiteTime(0), Takeovers: 1,
+		Summary: idem.Summary{
+			Version: version, State: state, Attempts: version, MayHaveExecuted: state == idem.InDoubt,
+			FirstSent: suiteTime(1), WindowStart: suiteTime(0), Takeovers: 1,
 		},
-		Tries: []idem.Try{{Attempt: version, At: suiteTime(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline"}},
+		NewAttempts: []idem.Attempt{{Number: version, At: suiteTime(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline"}},
 	}
 	switch state {
 	case idem.Failed:
-		c.Failure = idem.FailedForNow
+		c.Failure = idem.FailedTransient
 	case idem.Succeeded:
 		c.Reply = suiteReply(key)
 	}
@@ -237,7 +237,7 @@ func loses(j idem.Journal, c *idem.Change, stands int) error {
 		return failing("Change %d of %s: %w", c.Version, c.Key, err)
 	case ok:
 		return failing("Change %d of %s (kind %d, state %s) was appended; it must lose", c.Version, c.Key, c.Kind, c.State)
-	case standing == nil || standing.Key != c.Key || standing.Standing().Version != stands:
+	case standing == nil || standing.Key != c.Key || standing.Summary().Version != stands:
 		return failing("Change %d of %s lost, as it must, but not with the intent as it stands, version %d", c.Version, c.Key, stands)
 	}
 	return nil
@@ -268,9 +268,9 @@ func sameBeginning(got, want *idem.Record) error {
 		got, want any
 	}{
 		{"Key", got.Key, want.Key}, {"Operation", got.Operation, want.Operation}, {"Previous", got.Previous, want.Previous},
-		{"Fingerprint", got.Fingerprint, want.Fingerprint}, {"Rules", got.Rules, want.Rules},
+		{"Fingerprint", got.Fingerprint, want.Fingerprint}, {"Rules", got.FingerprintVersion, want.FingerprintVersion},
 		{"Head", string(got.Head), string(want.Head)}, {"Payload", string(got.Payload), string(want.Payload)},
-		{"Terms", got.Terms, want.Terms}, {"Begun", got.Begun.UnixNano(), want.Begun.UnixNano()},
+		{"Terms", got.Terms, want.Terms}, {"Begun", got.CreatedAt.UnixNano(), want.CreatedAt.UnixNano()},
 	} {
 		if !reflect.DeepEqual(field.got, field.want) {
 			return failing("%s of %s came back as %v, it was %v", field.name, want.Key, field.got, field.want)

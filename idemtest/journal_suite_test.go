@@ -75,14 +75,14 @@ func (h *heard) Fatalf(format string, args ...any) {
 // broken is a journal that does one thing wrong.
 type broken struct {
 	idem.Journal
-	begin  func(r *idem.Record, g *idem.Guards)
+	begin  func(r *idem.Record, g *idem.Checks)
 	change func(c *idem.Change)
 	get    func(r *idem.Record)
 	prune  func(outcomes *time.Time)
 	lose   bool
 }
 
-func (b *broken) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (b *broken) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	if b.begin != nil {
 		copied := *r
 		r = &copied
@@ -127,16 +127,16 @@ func TestJournalSuiteFindsWhatIsBroken(t *testing.T) {
 		found  string
 	}{
 		"nothing":           {broken{}, ""},
-		"an ID is cut":      {broken{begin: func(r *idem.Record, _ *idem.Guards) { r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))] }}, "begin keeps"},
-		"no guards":         {broken{begin: func(_ *idem.Record, g *idem.Guards) { *g = idem.Guards{} }}, "re-emission"},
-		"no aliases":        {broken{begin: func(_ *idem.Record, g *idem.Guards) { g.Alias = false }}, "aliases"},
-		"a stale link":      {broken{begin: func(r *idem.Record, _ *idem.Guards) { r.Previous = "" }}, "links"},
+		"an ID is cut":      {broken{begin: func(r *idem.Record, _ *idem.Checks) { r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))] }}, "begin keeps"},
+		"no guards":         {broken{begin: func(_ *idem.Record, g *idem.Checks) { *g = idem.Checks{} }}, "re-emission"},
+		"no aliases":        {broken{begin: func(_ *idem.Record, g *idem.Checks) { g.Alias = false }}, "aliases"},
+		"a stale link":      {broken{begin: func(r *idem.Record, _ *idem.Checks) { r.Previous = "" }}, "links"},
 		"no versions":       {broken{change: func(c *idem.Change) { c.Version = max(1, c.Version-1) }}, "fenced"},
 		"an outcome is cut": {broken{change: cutOutcome}, "byte for byte"},
-		"the owner is mine": {broken{get: func(r *idem.Record) { r.Owner = idem.OwnedHere }}, "ownership"},
+		"the owner is mine": {broken{get: func(r *idem.Record) { r.Owner = idem.OwnedBySelf }}, "ownership"},
 		"the dead live": {broken{get: func(r *idem.Record) {
-			if r.Owner == idem.OwnedDead {
-				r.Owner = idem.OwnedAlive
+			if r.Owner == idem.OwnedByDead {
+				r.Owner = idem.OwnedByLive
 			}
 		}}, "a dead owner"},
 		"a row is lost":     {broken{lose: true}, "fenced"},

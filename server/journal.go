@@ -47,16 +47,16 @@ const journalContract = "server"
 // begin implements keeper.
 func (k *journalKeeper) begin(ctx, _ context.Context, c *call, t claimTerms) (run, *standing, error) {
 	r := &idem.Record{
-		Operation: c.id.operation(), Fingerprint: c.print.sum, Rules: c.print.rules,
-		Head: encodeRequest(c.request, c.print.raw), Begun: t.now,
+		Operation: c.id.operation(), Fingerprint: c.print.sum, FingerprintVersion: c.print.rules,
+		Head: encodeRequest(c.request, c.print.raw), CreatedAt: t.now,
 		// The version keeps a client that opens this journal by mistake from sending
 		// what was received.
 		Terms: idem.Terms{Contract: journalContract, Version: journalContract, Retention: c.retention, KeyPlace: "header " + KeyHeader},
 	}
-	var guards idem.Guards
+	var guards idem.Checks
 	if !t.admitted { // a budget that it cannot fit into: only a known key is told
 		r.Operation.Cost = 2
-		guards = idem.Guards{Limit: idem.Limit{Cost: 1, Per: time.Second}, LimitSince: t.now}
+		guards = idem.Checks{Limit: idem.Limit{Cost: 1, Per: time.Second}, LimitSince: t.now}
 	}
 	for {
 		r.Key = rand.Text()
@@ -64,10 +64,10 @@ func (k *journalKeeper) begin(ctx, _ context.Context, c *call, t claimTerms) (ru
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case obstacle == idem.OverLimit:
+		case obstacle == idem.ConflictLimit:
 			return nil, nil, errTooManyKeys
-		case obstacle == idem.NoObstacle:
-			return k.start(r.Key, 0, r.Begun, c.print), nil, nil
+		case obstacle == idem.NoConflict:
+			return k.start(r.Key, 0, r.CreatedAt, c.print), nil, nil
 		case rec == nil:
 			return nil, nil, errors.New("the journal says that the key is known and does not show it")
 		}
@@ -94,34 +94,34 @@ func (k *journalKeeper) start(key string, version int, begun time.Time, p print)
 // to be looked at again.
 func (k *journalKeeper) meet(ctx context.Context, rec *idem.Record, c *call, t claimTerms) (run, *standing, error) {
 	s := standingOf(rec)
-	if rec.Standing().State != idem.Pending {
+	if rec.Summary().State != idem.Pending {
 		k.mu.Lock()
 		delete(k.open, rec.Key) // whatever the journal said of it: it is there
 		k.mu.Unlock()
 	}
-	if rec.Owner == idem.OwnedHere && s.position == elsewhere {
+	if rec.Owner == idem.OwnedBySelf && s.position == elsewhere {
 		return k.mine(ctx, rec, s, c)
 	}
 	if s.position != uncertain {
 		return nil, s, nil
 	}
-	st := rec.Standing()
+	st := rec.Summary()
 	switch {
 	case t.again && s.print.same(c.print):
 		// Handlers of this middleware take back what they did not finish.
 		st.Version++
 		st.State, st.Failure = idem.Pending, idem.NotFailed
 		st.Takeovers++
-		_, ok, err := k.journal.Change(ctx, &idem.Change{Key: rec.Key, Kind: idem.Claimed, Standing: st, At: t.now, Reason: "run again"})
+		_, ok, err := k.journal.Change(ctx, &idem.Change{Key: rec.Key, Kind: idem.Claimed, Summary: st, At: t.now, Reason: "run again"})
 		if err != nil || !ok {
 			return nil, nil, err
 		}
-		return k.start(rec.Key, st.Version, rec.Begun, c.print), nil, nil
+		return k.start(rec.Key, st.Version, rec.CreatedAt, c.print), nil, nil
 	case st.State == idem.Pending:
 		// Its process died. Say so durably, so that it is seen among what is in doubt.
 		st.Version++
-		st.State, st.Maybe, st.FirstSent = idem.InDoubt, true, rec.Begun
-		_, ok, err := k.journal.Change(ctx, &idem.Change{Key: rec.Key, Kind: idem.Doubted, Standing: st, At: t.now, Reason: "owner died"})
+		st.State, st.MayHaveExecuted, st.FirstSent = idem.InDoubt, true, rec.CreatedAt
+		_, ok, err := k.journal.Change(ctx, &idem.Change{Key: rec.Key, Kind: idem.MarkedInDoubt, Summary: st, At: t.now, Reason: "owner died"})
 		if err != nil || !ok {
 			return nil, nil, err
 		}
@@ -138,7 +138,7 @@ func (k *journalKeeper) mine(ctx context.Context, rec *idem.Record, s *standing,
 	k.mu.Unlock()
 	switch {
 	case !ran && s.print.same(c.print):
-		return k.start(rec.Key, rec.Standing().Version, rec.Begun, c.print), nil, nil
+		return k.start(rec.Key, rec.Summary().Version, rec.CreatedAt, c.print), nil, nil
 	case !ran:
 		return nil, s, nil
 	case change != nil:
@@ -185,8 +185,8 @@ func (*journalRun) under(*underWay) {}
 func (n *journalRun) change(kind idem.ChangeKind, state idem.State, reason string, now time.Time) *idem.Change {
 	return &idem.Change{
 		Key: n.key, Kind: kind, At: now, Reason: reason,
-		Standing: idem.Standing{
-			Version: n.version + 1, State: state, Attempts: 1, Maybe: state != idem.Failed, FirstSent: n.begun, Window: n.begun,
+		Summary: idem.Summary{
+			Version: n.version + 1, State: state, Attempts: 1, MayHaveExecuted: state != idem.Failed, FirstSent: n.begun, WindowStart: n.begun,
 		},
 	}
 }
@@ -202,21 +202,21 @@ func (n *journalRun) settle(ctx context.Context, r *reply, now time.Time) error 
 // here for as long as this process lives.
 func (n *journalRun) forget(ctx context.Context, now time.Time) error {
 	change := n.change(idem.Settled, idem.Failed, "forgotten", now)
-	change.Failure, change.FirstSent = idem.FailedUnsent, time.Time{}
+	change.Failure, change.FirstSent = idem.FailedNotSent, time.Time{}
 	n.keeper.write(ctx, change)
 	return nil
 }
 
 // doubt implements run.
 func (n *journalRun) doubt(ctx context.Context, why string, now time.Time) *standing {
-	n.keeper.write(ctx, n.change(idem.Doubted, idem.InDoubt, why, now)) // kept, where it fails
+	n.keeper.write(ctx, n.change(idem.MarkedInDoubt, idem.InDoubt, why, now)) // kept, where it fails
 	return &standing{position: uncertain, print: n.print, record: n.key}
 }
 
 // free tells whether a known key may be executed as if it were unseen: nothing
 // happened under it, or it has expired.
 func free(rec *idem.Record, now time.Time) bool {
-	switch rec.Standing().State {
+	switch rec.Summary().State {
 	case idem.Failed:
 		return true
 	case idem.Succeeded:
@@ -229,14 +229,14 @@ func free(rec *idem.Record, now time.Time) bool {
 // standingOf is what a record that is not free says of its key.
 func standingOf(rec *idem.Record) *standing {
 	_, raw := decodeRequest(rec.Head)
-	s := &standing{position: uncertain, record: rec.Key, print: print{sum: rec.Fingerprint, rules: rec.Rules, raw: raw}}
-	switch st := rec.Standing(); {
-	case st.State == idem.Succeeded && rec.Forgotten.IsZero():
+	s := &standing{position: uncertain, record: rec.Key, print: print{sum: rec.Fingerprint, rules: rec.FingerprintVersion, raw: raw}}
+	switch st := rec.Summary(); {
+	case st.State == idem.Succeeded && rec.PrunedAt.IsZero():
 		s.position, s.reply = executed, &reply{status: http.StatusNoContent, header: http.Header{}}
 		if kept := rec.Changes[len(rec.Changes)-1].Reply; kept != nil {
 			s.reply = &reply{status: kept.Status, header: kept.Header, body: kept.Body}
 		}
-	case st.State == idem.Pending && (rec.Owner == idem.OwnedAlive || rec.Owner == idem.OwnedHere):
+	case st.State == idem.Pending && (rec.Owner == idem.OwnedByLive || rec.Owner == idem.OwnedBySelf):
 		s.position = elsewhere
 	}
 	return s

@@ -19,13 +19,13 @@ type steps struct {
 	before, after func(call string) error
 }
 
-func (j *steps) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (j *steps) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	if err := j.before("begin"); err != nil {
-		return idem.NoObstacle, nil, err
+		return idem.NoConflict, nil, err
 	}
 	o, rec, err := j.Journal.Begin(ctx, r, g)
 	if failed := j.after("begin"); failed != nil {
-		return idem.NoObstacle, nil, failed
+		return idem.NoConflict, nil, failed
 	}
 	return o, rec, err
 }

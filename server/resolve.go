@@ -119,9 +119,9 @@ func (k *journalKeeper) uncertain(ctx context.Context, cursor string) ([]Uncerta
 		request, _ := decodeRequest(rec.Head)
 		u := Uncertain{
 			Identity: Identity{Route: rec.Operation.Name, Scope: rec.Operation.Scope, Key: rec.Operation.ID},
-			Request:  request, Begun: rec.Begun, Why: "owner died",
+			Request:  request, Begun: rec.CreatedAt, Why: "owner died",
 		}
-		if n := len(rec.Changes); n > 0 && rec.Standing().State == idem.InDoubt {
+		if n := len(rec.Changes); n > 0 && rec.Summary().State == idem.InDoubt {
 			u.Why = rec.Changes[n-1].Reason
 		}
 		page = append(page, u)
@@ -142,9 +142,9 @@ func (k *journalKeeper) resolve(ctx context.Context, id Identity, now time.Time,
 		return errors.New("a living process executes it: wait for its end, or stop that process")
 	}
 	if r.State == idem.InDoubt {
-		return k.journal.Log(ctx, idem.Note{Key: rec.Key, At: now, Reason: "resolved in doubt", Text: r.Note})
+		return k.journal.Audit(ctx, idem.AuditEntry{Key: rec.Key, At: now, Reason: "resolved in doubt", Text: r.Note})
 	}
-	st := rec.Standing()
+	st := rec.Summary()
 	st.Version++
 	st.Takeovers = 0
 	change := &idem.Change{Key: rec.Key, Kind: idem.Resolved, At: now, Reason: "resolved", Note: r.Note}
@@ -153,9 +153,9 @@ func (k *journalKeeper) resolve(ctx context.Context, id Identity, now time.Time,
 		kept := resultReply(r.Result)
 		change.Reply = &idem.Reply{Status: kept.status, Proto: "HTTP/1.1", Header: kept.header, Body: kept.body, Size: int64(len(kept.body))}
 	} else {
-		st.State, st.Failure, st.Maybe = idem.Failed, idem.FailedByResolver, false
+		st.State, st.Failure, st.MayHaveExecuted = idem.Failed, idem.FailedByResolver, false
 	}
-	change.Standing = st
+	change.Summary = st
 	_, ok, err := k.journal.Change(ctx, change)
 	if err == nil && !ok {
 		err = errors.New("it changed meanwhile: look at it again")

@@ -185,9 +185,9 @@ func (j *judge) identities() {
 			}
 		case r.Previous != before.Key:
 			j.bad(Fenced, r.Key, "a second intent of %s, not linked to %s", name, before.Key)
-		case before.Standing().State != idem.Failed:
-			j.bad(Fenced, r.Key, "a new intent of %s, although %s is %s", name, before.Key, before.Standing().State)
-		case before.Fingerprint == r.Fingerprint && before.Forgotten.IsZero() && !outlived(before, r):
+		case before.Summary().State != idem.Failed:
+			j.bad(Fenced, r.Key, "a new intent of %s, although %s is %s", name, before.Key, before.Summary().State)
+		case before.Fingerprint == r.Fingerprint && before.PrunedAt.IsZero() && !outlived(before, r):
 			j.bad(Fenced, r.Key, "a new key for the payload of %s", before.Key)
 		}
 		newest[name] = r
@@ -207,9 +207,9 @@ func (j *judge) identities() {
 // outlived tells whether the link before failed in passing, and its key's time was
 // up, or nearly, when the next one was begun.
 func outlived(before, r *idem.Record) bool {
-	st := before.Standing()
-	return st.Failure == idem.FailedForNow && before.Terms.Retention > 0 &&
-		r.Begun.Sub(st.Window) > before.Terms.Retention/2 // less than an attempt and a margin are left
+	st := before.Summary()
+	return st.Failure == idem.FailedTransient && before.Terms.Retention > 0 &&
+		r.CreatedAt.Sub(st.WindowStart) > before.Terms.Retention/2 // less than an attempt and a margin are left
 }
 
 // wire compares what arrived with what the journal knows.
@@ -218,8 +218,8 @@ func (j *judge) wire(r *idem.Record) {
 	if len(arrivals) == 0 {
 		return
 	}
-	st := r.Standing()
-	if !r.Forgotten.IsZero() {
+	st := r.Summary()
+	if !r.PrunedAt.IsZero() {
 		return // its payload is gone, and what else was known
 	}
 	sum := Sum(r.Payload)
@@ -232,15 +232,15 @@ func (j *judge) wire(r *idem.Record) {
 	marks, takeovers := 0, 0
 	for _, c := range r.Changes {
 		switch {
-		case c.Kind == idem.Marked:
+		case c.Kind == idem.AttemptStarted:
 			marks++
 		case tookOver(c):
 			takeovers++
 		}
 	}
-	covered := st.State == idem.Pending && !r.Terms.Marked
+	covered := st.State == idem.Pending && !r.Terms.MarksAttempts
 	switch {
-	case r.Terms.Marked && marks < len(arrivals):
+	case r.Terms.MarksAttempts && marks < len(arrivals):
 		j.bad(Uncounted, r.Key, "%d arrivals, and %d marks before them", len(arrivals), marks)
 	case !covered && st.FirstSent.IsZero():
 		j.bad(Uncounted, r.Key, "%d arrivals of an intent that is %s and was never sent", len(arrivals), st.State)
@@ -250,14 +250,14 @@ func (j *judge) wire(r *idem.Record) {
 	if !j.SameClock {
 		return
 	}
-	if first.At.Add(reading).Before(r.Begun) {
-		j.bad(Orphaned, r.Key, "it arrived %v before it was begun", r.Begun.Sub(first.At))
+	if first.At.Add(reading).Before(r.CreatedAt) {
+		j.bad(Orphaned, r.Key, "it arrived %v before it was begun", r.CreatedAt.Sub(first.At))
 	}
 	if !covered && !st.FirstSent.IsZero() && st.FirstSent.After(first.At.Add(reading)) {
 		j.bad(Uncounted, r.Key, "it arrived %v before the first attempt in the journal", st.FirstSent.Sub(first.At))
 	}
 	for _, a := range arrivals {
-		if end := st.Window.Add(j.Retention); j.Retention > 0 && a.At.After(end) {
+		if end := st.WindowStart.Add(j.Retention); j.Retention > 0 && a.At.After(end) {
 			j.bad(Expired, r.Key, "arrival %d came %v after the end of its window", a.Seq, a.At.Sub(end))
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // rows looks at one intent's history by itself: what one owner at a time can have
 // written, in which nothing that may have happened is said to have failed.
 func (j *judge) rows(r *idem.Record) {
-	last := idem.Standing{State: idem.Pending, Window: r.Begun}
+	last := idem.Summary{State: idem.Pending, WindowStart: r.CreatedAt}
 	final := false   // settled for good
 	unknown := false // some attempt, or a dead owner's silence, may have had its effect
 	lastKind := idem.ChangeKind(0)
@@ -27,17 +27,17 @@ func (j *judge) rows(r *idem.Record) {
 		if settles != (c.Kind == idem.Settled || c.Kind == idem.Resolved) && c.State != idem.InDoubt {
 			bad(Fenced, "a change of kind %d to %s", c.Kind, c.State)
 		}
-		if tookOver(c) && last.State == idem.Pending && !r.Terms.Marked {
+		if tookOver(c) && last.State == idem.Pending && !r.Terms.MarksAttempts {
 			unknown = true
 		}
-		unknown = unknown || slices.ContainsFunc(c.Tries, maybeSent)
+		unknown = unknown || slices.ContainsFunc(c.NewAttempts, maybeSent)
 		stored := c.Reply != nil && c.Reply.Header.Get("Idempotent-Replayed") == "true"
 		switch {
 		case c.State == idem.Failed && c.Kind == idem.Settled && unknown && !stored:
 			bad(Misfailed, "it is said to have failed (%s), and an earlier attempt may have had its effect", c.Reason)
-		case c.State == idem.Failed && c.Maybe:
+		case c.State == idem.Failed && c.MayHaveExecuted:
 			bad(Misfailed, "it is said to have failed, and that it may have had its effect")
-		case c.Failure == idem.FailedUnsent && !c.FirstSent.IsZero():
+		case c.Failure == idem.FailedNotSent && !c.FirstSent.IsZero():
 			bad(Misfailed, "it is said never to have been sent, and when it was sent first")
 		case (c.Failure != idem.NotFailed) != (c.State == idem.Failed):
 			bad(Misfailed, "it is %s, with the failure %d", c.State, c.Failure)
@@ -46,18 +46,18 @@ func (j *judge) rows(r *idem.Record) {
 		if c.Attempts < last.Attempts && !late {
 			bad(Uncounted, "it knows of %d attempts, the row before of %d", c.Attempts, last.Attempts)
 		}
-		if !last.FirstSent.IsZero() && lastKind != idem.Marked && !late &&
-			(!c.FirstSent.Equal(last.FirstSent) || !c.Window.Equal(last.Window)) {
+		if !last.FirstSent.IsZero() && lastKind != idem.AttemptStarted && !late &&
+			(!c.FirstSent.Equal(last.FirstSent) || !c.WindowStart.Equal(last.WindowStart)) {
 			bad(Expired, "the first attempt or the window moved after something may have been sent")
 		}
-		if c.Window.Before(last.Window) && !late {
+		if c.WindowStart.Before(last.WindowStart) && !late {
 			bad(Expired, "the window moved back")
 		}
 		if settles {
-			final = c.State == idem.Succeeded || c.Failure == idem.FailedForGood || c.Failure == idem.FailedByResolver
+			final = c.State == idem.Succeeded || c.Failure == idem.FailedPermanent || c.Failure == idem.FailedByResolver
 			unknown = unknown && c.State != idem.Failed
 		}
-		last, lastKind = c.Standing, c.Kind
+		last, lastKind = c.Summary, c.Kind
 	}
 }
 
@@ -69,7 +69,7 @@ func tookOver(c idem.Change) bool {
 
 // maybeSent tells whether an attempt, by what it left, may have had its effect,
 // whatever a contract says of replies.
-func maybeSent(try idem.Try) bool {
+func maybeSent(try idem.Attempt) bool {
 	switch try.Status {
 	case 0:
 		return slices.Contains([]string{"connection lost", "connection reset", "reply cut"}, try.Reason)
@@ -82,12 +82,12 @@ func maybeSent(try idem.Try) bool {
 // outcome compares where an intent stands with what the far side did.
 func (j *judge) outcome(r *idem.Record) {
 	effects := j.effects[r.Key]
-	switch st := r.Standing(); st.State {
+	switch st := r.Summary(); st.State {
 	case idem.Succeeded:
 		if len(effects) == 0 {
 			j.bad(Altered, r.Key, "it succeeded, and nothing happened")
 		}
-		if reply := replyOf(r); reply != nil && r.Forgotten.IsZero() && !j.Ledger.KeysIgnored && !j.isStored(r.Key, reply) {
+		if reply := replyOf(r); reply != nil && r.PrunedAt.IsZero() && !j.Ledger.KeysIgnored && !j.isStored(r.Key, reply) {
 			j.bad(Altered, r.Key, "its outcome (%d, %.60q) is none that the far side has", reply.Status, reply.Body)
 		}
 	case idem.Failed:
@@ -137,7 +137,7 @@ func (j *judge) told() {
 		case r == nil:
 			j.bad(Lost, t.Key, "agent %d was told %q of %s, and there is no such intent", t.Agent, t.Kind, t.ID)
 			continue
-		case t.Kind == Sending && t.Owner != idem.OwnedHere:
+		case t.Kind == Sending && t.Owner != idem.OwnedBySelf:
 			j.bad(Fenced, t.Key, "agent %d was about to send what is not its own (owner %d)", t.Agent, t.Owner)
 		case t.Kind == Sending && (t.State == idem.Succeeded || t.State == idem.Failed):
 			j.bad(Fenced, t.Key, "agent %d was about to send what is %s", t.Agent, t.State)
@@ -145,9 +145,9 @@ func (j *judge) told() {
 		if t.Kind != Answered || t.Status >= 300 {
 			continue
 		}
-		if r.Standing().State != idem.Succeeded {
-			j.bad(Lost, t.Key, "agent %d was told that it succeeded, and it is %s", t.Agent, r.Standing().State)
-		} else if reply := replyOf(r); reply != nil && r.Forgotten.IsZero() && Sum(reply.Body) != t.Sum {
+		if r.Summary().State != idem.Succeeded {
+			j.bad(Lost, t.Key, "agent %d was told that it succeeded, and it is %s", t.Agent, r.Summary().State)
+		} else if reply := replyOf(r); reply != nil && r.PrunedAt.IsZero() && Sum(reply.Body) != t.Sum {
 			j.bad(Altered, t.Key, "agent %d was given another answer than the journal has", t.Agent)
 		}
 		if first, known := answers[t.ID]; known && (first.Sum != t.Sum || first.Key != t.Key) {

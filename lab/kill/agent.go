@@ -235,17 +235,17 @@ func (a *agent) steal(ctx context.Context) error {
 		return err
 	}
 	for _, r := range page {
-		if r.Owner != idem.OwnedAlive {
+		if r.Owner != idem.OwnedByLive {
 			continue
 		}
-		st := r.Standing()
+		st := r.Summary()
 		st.Version++
-		st.State, st.Maybe = idem.InDoubt, true
+		st.State, st.MayHaveExecuted = idem.InDoubt, true
 		if st.FirstSent.IsZero() {
-			st.FirstSent = st.Window
+			st.FirstSent = st.WindowStart
 		}
 		began := time.Now()
-		_, ok, err := a.journal.Change(ctx, &idem.Change{Key: r.Key, Kind: idem.Doubted, Standing: st, At: began, Reason: "robbery"})
+		_, ok, err := a.journal.Change(ctx, &idem.Change{Key: r.Key, Kind: idem.MarkedInDoubt, Summary: st, At: began, Reason: "robbery"})
 		if err != nil {
 			return err
 		}
@@ -268,7 +268,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.a.point("before sending")
 	if t.a.Seed%2 == 0 {
 		if r, err := t.a.journal.Get(req.Context(), key); err == nil && r != nil {
-			t.a.say(history.Tell{Kind: history.Sending, ID: r.Operation.ID, Key: key, Owner: r.Owner, State: r.Standing().State})
+			t.a.say(history.Tell{Kind: history.Sending, ID: r.Operation.ID, Key: key, Owner: r.Owner, State: r.Summary().State})
 		}
 	}
 	t.a.mu.Lock()
@@ -292,7 +292,7 @@ type pointed struct {
 	a *agent
 }
 
-func (p *pointed) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (p *pointed) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	p.a.point("before begin")
 	defer p.a.point("after begin")
 	return p.Journal.Begin(ctx, r, g)
@@ -309,11 +309,11 @@ func kindName(k idem.ChangeKind) string {
 	switch k {
 	case idem.Claimed:
 		return "claim"
-	case idem.Marked:
+	case idem.AttemptStarted:
 		return "mark"
 	case idem.Released:
 		return "release"
-	case idem.Doubted:
+	case idem.MarkedInDoubt:
 		return "doubt"
 	}
 	return "outcome"

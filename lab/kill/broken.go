@@ -47,23 +47,23 @@ type late struct {
 	held map[string]*idem.Record
 }
 
-func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	there, _, err := l.Page(ctx, idem.Filter{Operation: r.Operation.Name, ID: r.Operation.ID}, "", 1)
 	if err != nil || len(there) > 0 {
 		if err == nil {
 			return l.Journal.Begin(ctx, r, g)
 		}
-		return idem.NoObstacle, nil, err
+		return idem.NoConflict, nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, held := range l.held {
 		if held.Operation == r.Operation {
-			return idem.NewestLink, held, nil
+			return idem.ConflictIdentity, held, nil
 		}
 	}
 	l.held[r.Key] = r
-	return idem.NoObstacle, nil, nil
+	return idem.NoConflict, nil, nil
 }
 
 func (l *late) Get(ctx context.Context, key string) (*idem.Record, error) {
@@ -72,7 +72,7 @@ func (l *late) Get(ctx context.Context, key string) (*idem.Record, error) {
 	l.mu.Unlock()
 	if held != nil {
 		mine := *held
-		mine.Owner = idem.OwnedHere
+		mine.Owner = idem.OwnedBySelf
 		return &mine, nil
 	}
 	return l.Journal.Get(ctx, key)
@@ -84,7 +84,7 @@ func (l *late) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, 
 	delete(l.held, c.Key)
 	l.mu.Unlock()
 	if r != nil {
-		if _, _, err := l.Journal.Begin(ctx, r, idem.Guards{}); err != nil {
+		if _, _, err := l.Journal.Begin(ctx, r, idem.Checks{}); err != nil {
 			return nil, false, err
 		}
 	}

@@ -56,10 +56,10 @@ func (w *world) judge(ctx context.Context, client *idem.Client, journal idem.Jou
 	}
 	found := history.Judge(history.Run{Intents: intents, Ledger: ledger, Told: w.certain(), SameClock: true, Retention: retention})
 	for _, r := range intents {
-		switch st := r.Standing().State; {
+		switch st := r.Summary().State; {
 		case st == idem.Pending:
 			found = append(found, history.Violation{Rule: history.Lost, Key: r.Key, Text: "it is pending after all was asked for again"})
-		case st == idem.InDoubt && !w.keyless && !hopeless(ledger, r.Key) && r.Standing().Takeovers <= parked:
+		case st == idem.InDoubt && !w.keyless && !hopeless(ledger, r.Key) && r.Summary().Takeovers <= parked:
 			found = append(found, history.Violation{Rule: history.Lost, Key: r.Key, Text: "it is in doubt, though the far side keeps its key and answers"})
 		}
 	}

@@ -135,18 +135,18 @@ type late struct {
 
 func newLate(j idem.Journal) idem.Journal { return &late{Journal: j, held: map[string]*idem.Record{}} }
 
-func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	there, _, err := l.Page(ctx, idem.Filter{Operation: r.Operation.Name, ID: r.Operation.ID}, "", 1)
 	if err != nil || len(there) > 0 {
 		if err == nil {
 			return l.Journal.Begin(ctx, r, g)
 		}
-		return idem.NoObstacle, nil, err
+		return idem.NoConflict, nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held[r.Key] = r
-	return idem.NoObstacle, nil, nil
+	return idem.NoConflict, nil, nil
 }
 
 func (l *late) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
@@ -155,7 +155,7 @@ func (l *late) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, 
 	delete(l.held, c.Key)
 	l.mu.Unlock()
 	if r != nil {
-		if _, _, err := l.Journal.Begin(ctx, r, idem.Guards{}); err != nil {
+		if _, _, err := l.Journal.Begin(ctx, r, idem.Checks{}); err != nil {
 			return nil, false, err
 		}
 	}

@@ -72,7 +72,7 @@ type tired struct {
 	a *agent
 }
 
-func (t tired) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (t tired) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	t.a.w.align(r.Key, 0)
 	t.a.point("before begin")
 	obstacle, standing, err := t.Journal.Begin(ctx, r, g)
@@ -193,7 +193,7 @@ func (a *agent) ask(order int, timeout time.Duration) {
 func (a *agent) ownedNow(key string) {
 	r, err := a.opener.Get(context.Background(), key)
 	if err == nil && r != nil {
-		a.w.tell(history.Tell{Kind: history.Sending, ID: r.Operation.ID, Key: key, Owner: r.Owner, State: r.Standing().State})
+		a.w.tell(history.Tell{Kind: history.Sending, ID: r.Operation.ID, Key: key, Owner: r.Owner, State: r.Summary().State})
 	}
 }
 

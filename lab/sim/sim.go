@@ -55,7 +55,7 @@ func (b Break) change(c *idem.Change) *idem.Change {
 		return c
 	}
 	next := *c
-	next.Maybe, next.FirstSent, next.Window = false, time.Time{}, c.At
+	next.MayHaveExecuted, next.FirstSent, next.WindowStart = false, time.Time{}, c.At
 	return &next
 }
 

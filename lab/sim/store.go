@@ -80,7 +80,7 @@ func (o *opener) enter(ctx context.Context) error {
 func (o *opener) seen(e *entry) *idem.Record {
 	r := *e.record
 	r.Head, r.Payload = bytes.Clone(r.Head), bytes.Clone(r.Payload)
-	r.Changes, r.Notes = slices.Clone(r.Changes), slices.Clone(r.Notes)
+	r.Changes, r.Audit = slices.Clone(r.Changes), slices.Clone(r.Audit)
 	for i := range r.Changes {
 		r.Changes[i] = cloneChange(&r.Changes[i])
 	}
@@ -88,18 +88,18 @@ func (o *opener) seen(e *entry) *idem.Record {
 	case e.owner == nil:
 		r.Owner = idem.Unowned
 	case e.owner == o:
-		r.Owner = idem.OwnedHere
+		r.Owner = idem.OwnedBySelf
 	case e.owner.dead:
-		r.Owner = idem.OwnedDead
+		r.Owner = idem.OwnedByDead
 	default:
-		r.Owner = idem.OwnedAlive
+		r.Owner = idem.OwnedByLive
 	}
 	return &r
 }
 
 func cloneChange(c *idem.Change) idem.Change {
 	next := *c
-	next.Tries = slices.Clone(c.Tries)
+	next.NewAttempts = slices.Clone(c.NewAttempts)
 	if c.Reply != nil {
 		reply := *c.Reply
 		reply.Header, reply.Body = reply.Header.Clone(), bytes.Clone(reply.Body)
@@ -118,13 +118,13 @@ func (s *store) find(key string) *entry {
 }
 
 // Begin implements idem.Journal.
-func (o *opener) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem.Obstacle, *idem.Record, error) {
+func (o *opener) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
 	if err := o.enter(ctx); err != nil {
 		return 0, nil, err
 	}
 	s := o.s
 	defer s.mu.Unlock()
-	if obstacle, e := s.obstacle(r, g); obstacle != idem.NoObstacle {
+	if obstacle, e := s.obstacle(r, g); obstacle != idem.NoConflict {
 		if e == nil {
 			return obstacle, nil, nil
 		}
@@ -135,12 +135,12 @@ func (o *opener) Begin(ctx context.Context, r *idem.Record, g idem.Guards) (idem
 	}
 	e := &entry{record: r, owner: o}
 	e.record = o.seen(e)
-	e.record.Changes, e.record.Notes = nil, nil
+	e.record.Changes, e.record.Audit = nil, nil
 	s.intents = append(s.intents, e)
-	return idem.NoObstacle, nil, nil
+	return idem.NoConflict, nil, nil
 }
 
-func (s *store) obstacle(r *idem.Record, g idem.Guards) (idem.Obstacle, *entry) {
+func (s *store) obstacle(r *idem.Record, g idem.Checks) (idem.Conflict, *entry) {
 	id := identityOf(r.Operation)
 	if id.id != "" {
 		var newest *entry
@@ -150,42 +150,42 @@ func (s *store) obstacle(r *idem.Record, g idem.Guards) (idem.Obstacle, *entry) 
 			}
 		}
 		if newest != nil && newest.record.Key != r.Previous {
-			st := newest.record.Standing()
-			passing := st.Failure == idem.FailedUnsent || st.Failure == idem.FailedForNow
+			st := newest.record.Summary()
+			passing := st.Failure == idem.FailedNotSent || st.Failure == idem.FailedTransient
 			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && passing && s.over(r, g) {
-				return idem.OverLimit, nil
+				return idem.ConflictLimit, nil
 			}
-			return idem.NewestLink, newest
+			return idem.ConflictIdentity, newest
 		}
 		if first, ok := s.aliases[id]; ok && newest == nil && r.Previous == "" {
-			return idem.Reemitted, s.intents[first]
+			return idem.ConflictDuplicate, s.intents[first]
 		}
 	}
-	if !g.Reemission.IsZero() {
+	if !g.DuplicatesSince.IsZero() {
 		for i, e := range s.intents {
 			if e != nil && counts(e, r.Operation) && e.record.Operation.Repeat == 0 &&
-				e.record.Fingerprint == r.Fingerprint && !e.record.Begun.Before(g.Reemission) {
+				e.record.Fingerprint == r.Fingerprint && !e.record.CreatedAt.Before(g.DuplicatesSince) {
 				if g.Alias && id.id != "" {
 					s.aliases[id] = i
 				}
-				return idem.Reemitted, e
+				return idem.ConflictDuplicate, e
 			}
 		}
 	}
 	if g.Limit != (idem.Limit{}) && s.over(r, g) {
-		return idem.OverLimit, nil
+		return idem.ConflictLimit, nil
 	}
-	return idem.NoObstacle, nil
+	return idem.NoConflict, nil
 }
 
 func counts(e *entry, op idem.Operation) bool {
-	return e.record.Operation.Scope == op.Scope && e.record.Operation.Name == op.Name && e.record.Standing().State != idem.Failed
+	return e.record.Operation.Scope == op.Scope && e.record.Operation.Name == op.Name && e.record.Summary().State != idem.Failed
 }
 
-func (s *store) over(r *idem.Record, g idem.Guards) bool {
+func (s *store) over(r *idem.Record, g idem.Checks) bool {
 	n, cost := 1, r.Operation.Cost
 	for _, e := range s.intents {
-		if e != nil && counts(e, r.Operation) && !e.record.Begun.Before(g.LimitSince) {
+		if e != nil && counts(e, r.Operation) && !e.record.CreatedAt.Before(g.LimitSince) {
 			n++
 			cost += e.record.Operation.Cost
 		}
@@ -203,7 +203,7 @@ func (o *opener) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool
 	if e == nil {
 		return nil, false, nil
 	}
-	st := e.record.Standing()
+	st := e.record.Summary()
 	late := c.Kind == idem.Settled && c.State == idem.Succeeded && c.Version <= st.Version
 	final := st.State == idem.Succeeded || st.State == idem.Failed
 	alive := e.owner != nil && e.owner != o && !e.owner.dead
@@ -215,7 +215,7 @@ func (o *opener) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool
 	next.Version = st.Version + 1
 	e.record.Changes = append(e.record.Changes, next)
 	e.owner = nil
-	if c.Kind == idem.Claimed || c.Kind == idem.Marked {
+	if c.Kind == idem.Claimed || c.Kind == idem.AttemptStarted {
 		e.owner = o
 	}
 	return nil, true, nil
@@ -254,8 +254,8 @@ func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit in
 			continue
 		}
 		op := e.record.Operation
-		if (len(f.States) == 0 || slices.Contains(f.States, e.record.Standing().State)) && (f.Scope == "" || f.Scope == op.Scope) &&
-			(f.Operation == "" || f.Operation == op.Name) && (f.ID == "" || f.ID == op.ID) && (f.Since.IsZero() || !e.record.Begun.Before(f.Since)) {
+		if (len(f.States) == 0 || slices.Contains(f.States, e.record.Summary().State)) && (f.Scope == "" || f.Scope == op.Scope) &&
+			(f.Operation == "" || f.Operation == op.Name) && (f.ID == "" || f.ID == op.ID) && (f.Since.IsZero() || !e.record.CreatedAt.Before(f.Since)) {
 			page = append(page, o.seen(e))
 		}
 	}
@@ -263,13 +263,13 @@ func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit in
 }
 
 // Log implements idem.Journal.
-func (o *opener) Log(ctx context.Context, n idem.Note) error {
+func (o *opener) Audit(ctx context.Context, n idem.AuditEntry) error {
 	if err := o.enter(ctx); err != nil {
 		return err
 	}
 	defer o.s.mu.Unlock()
 	if e := o.s.find(n.Key); e != nil {
-		e.record.Notes = append(e.record.Notes, n)
+		e.record.Audit = append(e.record.Audit, n)
 	}
 	return nil
 }
@@ -326,7 +326,7 @@ func (o *opener) Stats(ctx context.Context) (idem.Stats, error) {
 		}
 		change(e.record.Operation.Name, func(st *idem.Stats) {
 			st.Intents++
-			switch e.record.Standing().State {
+			switch e.record.Summary().State {
 			case idem.Pending:
 				st.Pending++
 			case idem.InDoubt:
@@ -334,8 +334,8 @@ func (o *opener) Stats(ctx context.Context) (idem.Stats, error) {
 			default:
 				return
 			}
-			if st.Oldest.IsZero() || e.record.Begun.Before(st.Oldest) {
-				st.Oldest = e.record.Begun
+			if st.Oldest.IsZero() || e.record.CreatedAt.Before(st.Oldest) {
+				st.Oldest = e.record.CreatedAt
 			}
 		})
 	}
@@ -362,17 +362,17 @@ func (o *opener) Prune(ctx context.Context, outcomes, identities time.Time) (n i
 			continue
 		}
 		r := e.record
-		st, settled := r.Standing(), r.Changes[len(r.Changes)-1].At
+		st, settled := r.Summary(), r.Changes[len(r.Changes)-1].At
 		switch {
 		case st.State != idem.Succeeded && st.State != idem.Failed, !settled.Before(outcomes):
 		case settled.Before(identities):
 			o.s.intents[i] = nil
 			o.s.pruned[r.Operation.Name]++
 			n++
-		case r.Forgotten.IsZero():
-			r.Forgotten, r.Payload, r.Head, r.Notes = settled, nil, nil, nil
+		case r.PrunedAt.IsZero():
+			r.PrunedAt, r.Payload, r.Head, r.Audit = settled, nil, nil, nil
 			for k := range r.Changes {
-				r.Changes[k].Reply, r.Changes[k].Tries = nil, nil
+				r.Changes[k].Reply, r.Changes[k].NewAttempts = nil, nil
 			}
 			n++
 		}
