@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/idem-go/idem/internal/lockfile"
 )
 
 // What the tests in package idem_test reach into: the pure functions of life.go,
@@ -97,7 +99,7 @@ func Queries() map[string]string {
 }
 
 // PlaceTurn is the place in the lock file that the next writer holds.
-const PlaceTurn = placeTurn
+const PlaceTurn = lockfile.WriterQueueSlot
 
 // PlacesInMemory is how many places a client keeps in memory.
 func PlacesInMemory(c *Client) int {

@@ -52,7 +52,7 @@ func (s *sqliteJournal) migrateLocked(c *conn) error {
 		return err
 	}
 	if version == 0 {
-		if err := s.locks.mayAdopt(); err != nil {
+		if err := s.locks.MayAdopt(); err != nil {
 			return err
 		}
 	}

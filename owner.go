@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/idem-go/idem/internal/lockfile"
 )
 
 // An owner is a slot of the lock file and an epoch: epoch * 256 + slot. It is dead
@@ -43,7 +45,7 @@ func (s *sqliteJournal) own(ctx context.Context) error {
 	})
 	if err != nil {
 		if slot >= 0 {
-			s.locks.unlock(placeSlots + slot)
+			s.locks.Unlock(lockfile.FirstOwnerSlot + slot)
 		}
 		return err
 	}
@@ -61,21 +63,21 @@ func (s *sqliteJournal) me() int64 {
 
 // takeSlot locks a slot and writes its new epoch.
 func (s *sqliteJournal) takeSlot(c *conn) (int64, error) {
-	for slot := int64(0); slot < slotCount; slot++ {
-		ok, err := s.locks.try(placeSlots + slot)
+	for slot := int64(0); slot < lockfile.OwnerSlots; slot++ {
+		ok, err := s.locks.Try(lockfile.FirstOwnerSlot + slot)
 		if err != nil {
-			return 0, fmt.Errorf("the lock file %s: %w", s.locks.path, err)
+			return 0, fmt.Errorf("the lock file %s: %w", s.locks.Path(), err)
 		}
 		if !ok {
 			continue
 		}
 		if err := c.change(nextEpoch, slot); err != nil {
-			s.locks.unlock(placeSlots + slot)
+			s.locks.Unlock(lockfile.FirstOwnerSlot + slot)
 			return 0, err
 		}
 		return slot, nil
 	}
-	return 0, fmt.Errorf("%d processes have this journal open for writing, which is as many as can", slotCount)
+	return 0, fmt.Errorf("%d processes have this journal open for writing, which is as many as can", lockfile.OwnerSlots)
 }
 
 // ownership says who an owner is, as seen from here.
@@ -98,9 +100,9 @@ func (s *sqliteJournal) ownership(c *conn, owner int64) (Ownership, error) {
 	if newest != epoch {
 		return OwnedByDead, nil
 	}
-	held, err := s.locks.held(placeSlots + slot)
+	held, err := s.locks.Held(lockfile.FirstOwnerSlot + slot)
 	if err != nil {
-		return Unowned, fmt.Errorf("the lock file %s: %w", s.locks.path, err)
+		return Unowned, fmt.Errorf("the lock file %s: %w", s.locks.Path(), err)
 	}
 	if held {
 		return OwnedByLive, nil
@@ -116,7 +118,7 @@ func (s *sqliteJournal) turn(ctx context.Context) (func(), error) {
 	if err := s.same(); err != nil {
 		return nil, err
 	}
-	unlock, err := s.locks.wait(ctx, placeTurn)
+	unlock, err := s.locks.Wait(ctx, lockfile.WriterQueueSlot)
 	if err != nil && errors.Is(err, ctx.Err()) {
 		return nil, fmt.Errorf("waiting for other writers of the journal: %w", err)
 	}

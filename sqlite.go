@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/idem-go/idem/internal/localfs"
+	"github.com/idem-go/idem/internal/lockfile"
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
@@ -33,7 +35,7 @@ type sqliteJournal struct {
 	file    os.FileInfo // the file that was opened, to notice when another takes its place
 	q       *committer
 	readers *pool
-	locks   *lockFile
+	locks   *lockfile.File
 
 	owning chan struct{} // holds one while a slot is taken
 	mu     sync.Mutex
@@ -94,17 +96,17 @@ func (s *sqliteJournal) open() error {
 	if err != nil {
 		return err
 	}
-	if s.locks, err = openLockFile(s.path + ".owners"); err != nil {
+	if err := s.openLockFile(); err != nil {
 		return err
 	}
 	// One opener at a time: making a journal, and switching one to WAL, do not wait
 	// for each other otherwise.
-	unlock, err := s.locks.wait(context.Background(), placeOpening)
+	unlock, err := s.locks.Wait(context.Background(), lockfile.OpeningSlot)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := openHere(s.path); err != nil {
+	if err := localfs.OpenInProcess(s.path); err != nil {
 		return err
 	}
 	if isNew {
@@ -138,7 +140,7 @@ func (s *sqliteJournal) inspect() (isNew bool, err error) {
 	case !info.IsDir():
 		return false, fmt.Errorf("%s is not a folder", folder)
 	}
-	if err := localFileSystem(folder); err != nil {
+	if err := localfs.IsLocal(folder); err != nil {
 		return false, err
 	}
 	file, err := os.Stat(s.path)
@@ -164,13 +166,13 @@ func (s *sqliteJournal) inspect() (isNew bool, err error) {
 	}
 	// Whose file it is is asked before a lock file is put beside it, and without
 	// writing. The program that has it open already is told so.
-	if err := openHere(s.path); err != nil {
+	if err := localfs.OpenInProcess(s.path); err != nil {
 		return false, err
 	}
-	if manyNames(file) {
+	if localfs.HasHardLinks(file) {
 		return false, errors.New("the file has more than one name (a hard link), and what SQLite and idem keep beside one is not beside the other: remove the other name, or copy the file")
 	}
-	if err := believeDisk(s.path + "-wal"); err != nil {
+	if err := localfs.SyncWAL(s.path + "-wal"); err != nil {
 		return false, err
 	}
 	err = s.identifyFile("ro")
@@ -286,10 +288,10 @@ func (s *sqliteJournal) tighten() error {
 	s.id = string(id)
 	s.locator = locator{s.id}
 	// SQLite syncs the folder of a new log, and does not look at the error.
-	if err := syncFolder(filepath.Dir(s.path)); err != nil {
+	if err := localfs.SyncDir(filepath.Dir(s.path)); err != nil {
 		return err
 	}
-	if err := s.locks.tie(s.id, func() (bool, error) {
+	if err := s.locks.Tie(s.id, func() (bool, error) {
 		open, err := s.openIDs(s.q.conn, 0, 1)
 		return len(open) > 0, err
 	}); err != nil {
@@ -310,6 +312,31 @@ func (s *sqliteJournal) tighten() error {
 	return nil
 }
 
+// openLockFile opens the lock file beside the journal, and makes its entry in the
+// folder durable where it is new.
+func (s *sqliteJournal) openLockFile() (err error) {
+	path := s.path + ".owners"
+	_, missing := os.Stat(path)
+	if s.locks, err = lockfile.Open(path); err != nil {
+		return err
+	}
+	if errors.Is(missing, os.ErrNotExist) {
+		if err = localfs.SyncDir(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("the lock file: %w", err)
+		}
+	}
+	return nil
+}
+
+// sameLockFile fails where the lock file at the path is no longer the one that is
+// open.
+func (s *sqliteJournal) sameLockFile() error {
+	if ok, _ := localfs.SameFile(s.locks.Path(), s.locks.Info()); ok {
+		return nil
+	}
+	return fmt.Errorf("the lock file %s is gone or another one is in its place, so other processes cannot know of this one: close the client and open it again", s.locks.Path())
+}
+
 // createFile makes an empty file that only its owner can read, durably.
 func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -319,7 +346,7 @@ func createFile(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return localfs.SyncDir(filepath.Dir(path))
 }
 
 // Close writes what is still to be counted, closes every connection and drops the
@@ -347,7 +374,7 @@ func (s *sqliteJournal) closeFiles() error {
 		errs = append(errs, s.q.conn.close())
 	}
 	if s.locks != nil {
-		errs = append(errs, s.locks.close())
+		errs = append(errs, s.locks.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -355,9 +382,9 @@ func (s *sqliteJournal) closeFiles() error {
 // same tells whether the journal at the path is still the one that is open. A
 // writer whose file was unlinked would go on succeeding, for nobody.
 func (s *sqliteJournal) same() error {
-	ok, err := isFile(s.path, s.file)
+	ok, err := localfs.SameFile(s.path, s.file)
 	if ok {
-		return s.locks.same()
+		return s.sameLockFile()
 	}
 	if err == nil {
 		err = errors.New("another file is in its place")

@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"io"
 	"strconv"
+
+	"github.com/idem-go/idem/internal/lockfile"
 )
 
 // A witness is the last row that an owner committed, noted in its slot's place of
@@ -46,17 +48,17 @@ func (s *sqliteJournal) noteWitness(m rowMark) {
 		return
 	}
 	slot := me & 0xff
-	s.locks.file.WriteAt(m.encode(s.id, slot), witnessesAt+slot*witnessSpace)
+	s.locks.WriteAt(m.encode(s.id, slot), witnessesAt+slot*witnessSpace)
 }
 
 // checkWitnesses refuses a journal that has lost rows. The witnesses are read
 // before the journal, which other processes may be writing to.
 func (s *sqliteJournal) checkWitnesses() error {
-	all := make([]byte, slotCount*witnessSpace)
-	if _, err := s.locks.file.ReadAt(all, witnessesAt); err != nil && !errors.Is(err, io.EOF) {
+	all := make([]byte, lockfile.OwnerSlots*witnessSpace)
+	if _, err := s.locks.ReadAt(all, witnessesAt); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the lock file: %w", err)
 	}
-	for slot := range int64(slotCount) {
+	for slot := range int64(lockfile.OwnerSlots) {
 		record := all[slot*witnessSpace:][:witnessSize]
 		m := rowMark{int64(binary.BigEndian.Uint64(record)), int64(binary.BigEndian.Uint64(record[8:]))}
 		if m.intent == 0 || string(m.encode(s.id, slot)) != string(record) {

@@ -1,4 +1,4 @@
-package idem
+package lockfile
 
 import (
 	"context"
@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
 
-// lockFile is the file beside a journal by which processes know of each other. It
+// File is the file beside a journal by which processes know of each other. It
 // has places that the kernel unlocks when a process dies, however it dies: no
 // heartbeats, no clocks, no process ids. Nothing is ever deleted.
-type lockFile struct {
+type File struct {
 	path  string
 	file  *os.File
 	info  os.FileInfo
@@ -23,15 +22,13 @@ type lockFile struct {
 }
 
 const (
-	placeOpening = 0  // held while a journal is opened or made
-	placeTurn    = 1  // held while waiting for SQLite's write lock, so that writers take turns
-	placeSlots   = 16 // the first owner's slot
-	slotCount    = 240
+	OpeningSlot     = 0  // held while a journal is opened or made
+	WriterQueueSlot = 1  // held while waiting for SQLite's write lock, so that writers take turns
+	FirstOwnerSlot  = 16 // the first owner's slot
+	OwnerSlots      = 240
 )
 
-func openLockFile(path string) (*lockFile, error) {
-	_, err := os.Stat(path)
-	isNew := errors.Is(err, os.ErrNotExist)
+func Open(path string) (*File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("the lock file: %w", err)
@@ -40,26 +37,23 @@ func openLockFile(path string) (*lockFile, error) {
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		err = f.Chmod(0o600)
 	}
-	if err == nil && isNew {
-		err = syncFolder(filepath.Dir(path))
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the lock file: %w", err), f.Close())
 	}
-	return &lockFile{path: path, file: f, info: info, extra: map[int64]*os.File{}}, nil
+	return &File{path: path, file: f, info: info, extra: map[int64]*os.File{}}, nil
 }
 
-// wait locks a place, looking again until it is free or ctx ends, and returns what
+// Wait locks a place, looking again until it is free or ctx ends, and returns what
 // unlocks it.
-func (l *lockFile) wait(ctx context.Context, place int64) (unlock func(), err error) {
+func (l *File) Wait(ctx context.Context, place int64) (unlock func(), err error) {
 	step := 100 * time.Microsecond
 	for {
-		ok, err := l.try(place)
+		ok, err := l.Try(place)
 		if err != nil {
 			return nil, fmt.Errorf("the lock file %s: %w", l.path, err)
 		}
 		if ok {
-			return func() { l.unlock(place) }, nil
+			return func() { l.Unlock(place) }, nil
 		}
 		timer := time.NewTimer(step)
 		select {
@@ -72,16 +66,8 @@ func (l *lockFile) wait(ctx context.Context, place int64) (unlock func(), err er
 	}
 }
 
-// same tells whether the lock file at the path is still the one that is open.
-func (l *lockFile) same() error {
-	if ok, _ := isFile(l.path, l.info); ok {
-		return nil
-	}
-	return fmt.Errorf("the lock file %s is gone or another one is in its place, so other processes cannot know of this one: close the client and open it again", l.path)
-}
-
-// mayAdopt refuses to begin a new journal under the lock file of another.
-func (l *lockFile) mayAdopt() error {
+// MayAdopt refuses to begin a new journal under the lock file of another.
+func (l *File) MayAdopt() error {
 	id, err := l.id()
 	if err != nil {
 		return err
@@ -92,9 +78,9 @@ func (l *lockFile) mayAdopt() error {
 	return nil
 }
 
-// tie writes the journal's id into the lock file, or checks it. What is no id is
+// Tie writes the journal's id into the lock file, or checks it. What is no id is
 // what a power loss left of writing one.
-func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
+func (l *File) Tie(journal string, anyOpen func() (bool, error)) error {
 	id, err := l.id()
 	if err != nil {
 		return err
@@ -118,7 +104,7 @@ func (l *lockFile) tie(journal string, anyOpen func() (bool, error)) error {
 	return l.file.Sync()
 }
 
-func (l *lockFile) id() (string, error) {
+func (l *File) id() (string, error) {
 	buf := make([]byte, 64)
 	n, err := l.file.ReadAt(buf, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -138,7 +124,20 @@ func isJournalID(id string) bool {
 	return err == nil && len(b) == 16
 }
 
-func (l *lockFile) close() error {
+// Path returns where the file was opened.
+func (l *File) Path() string { return l.path }
+
+// Info describes the file as it was when it was opened.
+func (l *File) Info() os.FileInfo { return l.info }
+
+// ReadAt reads what WriteAt wrote. It implements io.ReaderAt.
+func (l *File) ReadAt(b []byte, offset int64) (int, error) { return l.file.ReadAt(b, offset) }
+
+// WriteAt writes behind the slots, without a sync. It implements io.WriterAt.
+func (l *File) WriteAt(b []byte, offset int64) (int, error) { return l.file.WriteAt(b, offset) }
+
+// Close drops every lock that this process holds on the file.
+func (l *File) Close() error {
 	errs := []error{l.file.Close()}
 	for _, f := range l.extra {
 		errs = append(errs, f.Close())

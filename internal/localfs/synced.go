@@ -1,4 +1,4 @@
-package idem
+package localfs
 
 import (
 	"errors"
@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// believeDisk makes what is read in SQLite's log what is on the disk. It is called
+// SyncWAL makes what is read in SQLite's log what is on the disk. It is called
 // before the log is read.
 //
 // The two may differ in two ways. A process that dies between writing and syncing
@@ -15,7 +15,7 @@ import (
 // for clean, so that no later sync writes them; whatever is appended behind them
 // would be lost with them. They were never acknowledged: they are dropped from
 // memory, and read from the disk again.
-func believeDisk(path string) error {
+func SyncWAL(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -1,4 +1,4 @@
-package idem
+package localfs
 
 import (
 	"errors"
@@ -9,15 +9,15 @@ import (
 	"unsafe"
 )
 
-// isFile tells whether a path leads to the file that known describes. It is asked
+// SameFile tells whether a path leads to the file that known describes. It is asked
 // before each transaction, so how matters: since Linux 6.13, whoever reads a file's
 // times makes the next write to it change them at once, and that dirties a block
 // which the log's next fsync then has to write too. statx, asked for the inode alone,
 // does not; stat made a pair a third slower.
-func isFile(path string, known os.FileInfo) (bool, error) {
+func SameFile(path string, known os.FileInfo) (bool, error) {
 	whole, ok := known.Sys().(*syscall.Stat_t)
 	if !ok || statxNumber() == 0 {
-		return isFileByStat(path, known)
+		return sameFileByStat(path, known)
 	}
 	name, err := syscall.BytePtrFromString(path)
 	if err != nil {
@@ -38,7 +38,7 @@ func isFile(path string, known os.FileInfo) (bool, error) {
 	case errors.Is(number, fs.ErrNotExist):
 		return false, &fs.PathError{Op: "stat", Path: path, Err: number}
 	default: // a kernel, or a sandbox, that does not know it
-		return isFileByStat(path, known)
+		return sameFileByStat(path, known)
 	}
 	at := func(offset uintptr) uint32 { return *(*uint32)(unsafe.Add(unsafe.Pointer(&st), offset)) }
 	major, minor := uint64(at(majorDev)), uint64(at(minorDev))

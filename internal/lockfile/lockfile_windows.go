@@ -1,8 +1,7 @@
-package idem
+package lockfile
 
 import (
 	"errors"
-	"os"
 	"syscall"
 	"unsafe"
 )
@@ -25,7 +24,7 @@ func offset(place int64) *syscall.Overlapped {
 	return &syscall.Overlapped{Offset: uint32(4096 + place)}
 }
 
-func (l *lockFile) try(place int64) (bool, error) {
+func (l *File) Try(place int64) (bool, error) {
 	ok, _, err := kernel32("LockFileEx").Call(l.file.Fd(), lockExclusive|lockFailImmediately, 0, 1, 0,
 		uintptr(unsafe.Pointer(offset(place))))
 	if ok != 0 {
@@ -37,26 +36,15 @@ func (l *lockFile) try(place int64) (bool, error) {
 	return false, err
 }
 
-func (l *lockFile) unlock(place int64) {
+func (l *File) Unlock(place int64) {
 	kernel32("UnlockFileEx").Call(l.file.Fd(), 0, 1, 0, uintptr(unsafe.Pointer(offset(place))))
 }
 
-// held tells whether another opener has the place. It has to take it to find out.
-func (l *lockFile) held(place int64) (bool, error) {
-	ok, err := l.try(place)
+// Held tells whether another opener has the place. It has to take it to find out.
+func (l *File) Held(place int64) (bool, error) {
+	ok, err := l.Try(place)
 	if ok {
-		l.unlock(place)
+		l.Unlock(place)
 	}
 	return !ok && err == nil, err
 }
-
-// Windows does not tell the kind of a file system in this way: a network share is
-// not noticed. Nor does it tell which files a process has open.
-func localFileSystem(string) error { return nil }
-func openHere(string) error        { return nil }
-
-// syncFolder does nothing: Windows cannot sync a folder.
-// manyNames cannot be told here without opening the file.
-func manyNames(os.FileInfo) bool { return false }
-
-func syncFolder(string) error { return nil }

@@ -1,0 +1,65 @@
+//go:build unix && !linux
+
+package lockfile
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// Locks of whole files, one file for each place: path.owners.16 and so on. Like
+// Linux's locks of an open file description they belong to the descriptor.
+
+func (l *File) place(place int64) (*os.File, error) {
+	if f := l.extra[place]; f != nil {
+		return f, nil
+	}
+	f, err := os.OpenFile(l.path+"."+strconv.FormatInt(place, 10), os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		l.extra[place] = f
+	}
+	return f, err
+}
+
+func (l *File) Try(place int64) (bool, error) {
+	f, err := l.place(place)
+	if err != nil {
+		return false, err
+	}
+	err = retryInterrupted(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (l *File) Unlock(place int64) {
+	if f := l.extra[place]; f != nil {
+		retryInterrupted(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) })
+	}
+}
+
+// Held tells whether another opener has the place. It has to take it to find out,
+// on a descriptor of its own.
+func (l *File) Held(place int64) (bool, error) {
+	f, err := os.OpenFile(l.path+"."+strconv.FormatInt(place, 10), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, err
+	}
+	err = retryInterrupted(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
+	held := errors.Is(err, syscall.EWOULDBLOCK)
+	if held {
+		err = nil
+	}
+	return held, errors.Join(err, f.Close())
+}
+
+func retryInterrupted(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
