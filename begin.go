@@ -167,7 +167,7 @@ func (c *Client) reemitted(ctx context.Context, in *Intent, r, first *Record, p 
 
 // outlived is Standing.outlived at this moment.
 func (c *Client) outlived(r *Record, p *Policy) bool {
-	return r.Summary().outlived(r.Terms, r.Terms.retention(p), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
+	return pastRetention(r.Summary(), r.Terms, retentionUnder(r.Terms, p), p.Retry.withDefaults().AttemptTimeout, c.clock.now())
 }
 
 func forgotten(r *Record) error {

@@ -265,10 +265,10 @@ func termsOf(p *Policy, tool bool) Terms {
 	}
 }
 
-// retention is the stricter of what was promised at Begin and what is now.
-func (t Terms) retention(p *Policy) time.Duration { return min(t.Retention, p.Contract.Retention) }
+// retentionUnder is the stricter of what was promised at Begin and what is now.
+func retentionUnder(t Terms, p *Policy) time.Duration { return min(t.Retention, p.Contract.Retention) }
 
-func (c *Client) retentionOf(r *Record) time.Duration { return r.Terms.retention(c.policyOf(r)) }
+func (c *Client) retentionOf(r *Record) time.Duration { return retentionUnder(r.Terms, c.policyOf(r)) }
 
 func (c *Client) retryOf(r *Record) Retry {
 	return c.policyOf(r).Retry.withDefaults()

@@ -66,22 +66,22 @@ const MaxTakeovers = maxTakeovers
 
 // After is Standing.after.
 func (st Summary) After(f Finding, stored bool, began time.Time, keepsKeys, more bool) (Summary, Move) {
-	return st.after(evidence{finding: f, stored: stored}, began, keepsKeys, more)
+	return after(st, evidence{finding: f, stored: stored}, began, keepsKeys, more)
 }
 
 // Claimed is Standing.claimed.
 func (st Summary) Claimed(owner Ownership, t Terms, now time.Time) Summary {
-	return st.claimed(owner, t, now)
+	return claim(st, owner, t, now)
 }
 
 // MaySend is Standing.maySend.
 func (st Summary) MaySend(retention, attempt time.Duration, now time.Time) bool {
-	return st.maySend(retention, attempt, now)
+	return maySend(st, retention, attempt, now)
 }
 
 // SafeUntil is Standing.safeUntil.
 func (st Summary) SafeUntil(retention, attempt time.Duration) time.Time {
-	return st.safeUntil(retention, attempt)
+	return safeUntil(st, retention, attempt)
 }
 
 // Meet is meet.

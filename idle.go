@@ -76,7 +76,7 @@ func (c *Client) release(age time.Duration) {
 			// may have been sent.
 			c.journal.Change(context.WithoutCancel(c.stopped), &Change{
 				Key: key, Kind: Released, At: now, Reason: "never sent",
-				Summary: Summary{Version: 1, State: Pending, WindowStart: now},
+				Summary: releaseUnsent(now),
 			})
 		})
 	}

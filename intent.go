@@ -1,6 +1,7 @@
 package idem
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -160,19 +161,14 @@ func (in *Intent) Replayed() bool { _, replayed := in.snapshot(); return replaye
 // journal time. Zero: certainly none did.
 func (in *Intent) FirstSent() time.Time {
 	r, _ := in.snapshot()
-	st := r.Summary()
-	if st.FirstSent.IsZero() && st.State == Pending && !r.Terms.MarksAttempts &&
-		(r.Owner == OwnedByLive || r.Owner == OwnedByDead) {
-		return st.WindowStart // another process has it: it may have been sent
-	}
-	return st.FirstSent
+	return firstSent(r)
 }
 
 // SafeUntil is until when the far side honours the key, less the time of one
 // attempt and a margin, in journal time. Zero: it is never safe to send again.
 func (in *Intent) SafeUntil() time.Time {
 	r, _ := in.snapshot()
-	return r.Summary().safeUntil(in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
+	return safeUntil(r.Summary(), in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
 }
 
 // Target is where it goes, without query: "POST api.stripe.com/v1/charges" or
@@ -181,14 +177,14 @@ func (in *Intent) Target() string { r, _ := in.snapshot(); return targetOf(r) }
 
 // Payload is a copy of what is sent: the request's body, or the tool's input as
 // JSON. nil once it is pruned.
-func (in *Intent) Payload() []byte { r, _ := in.snapshot(); return cloneBytes(r.Payload) }
+func (in *Intent) Payload() []byte { r, _ := in.snapshot(); return bytes.Clone(r.Payload) }
 
 // Outcome is a copy of the reply's body, or of the tool's output as JSON. nil
 // where there is none.
 func (in *Intent) Outcome() []byte {
 	r, _ := in.snapshot()
 	if reply := r.reply(); reply != nil {
-		return cloneBytes(reply.Body)
+		return bytes.Clone(reply.Body)
 	}
 	return nil
 }
@@ -221,13 +217,6 @@ func (in *Intent) Do(ctx context.Context) (*http.Response, error) {
 		request = &in.live.request
 	}
 	return reply.response(request), err
-}
-
-func cloneBytes(b []byte) []byte {
-	if b == nil {
-		return nil
-	}
-	return append(make([]byte, 0, len(b)), b...)
 }
 
 // describe names an intent in a message: what and under which key.

@@ -43,7 +43,7 @@ func windowMargin(retention time.Duration) time.Duration {
 
 // safeUntil is the last instant at which an attempt may start; zero: it never may
 // again once one may have had its effect.
-func (st Summary) safeUntil(retention, attempt time.Duration) time.Time {
+func safeUntil(st Summary, retention, attempt time.Duration) time.Time {
 	if retention <= 0 {
 		return time.Time{}
 	}
@@ -51,15 +51,15 @@ func (st Summary) safeUntil(retention, attempt time.Duration) time.Time {
 }
 
 // maySend tells whether an attempt may start now.
-func (st Summary) maySend(retention, attempt time.Duration, now time.Time) bool {
+func maySend(st Summary, retention, attempt time.Duration, now time.Time) bool {
 	if retention <= 0 {
 		return !st.MayHaveExecuted
 	}
-	return !now.After(st.safeUntil(retention, attempt))
+	return !now.After(safeUntil(st, retention, attempt))
 }
 
-// sent tells whether some attempt may have reached the wire.
-func (st Summary) sent() bool { return st.MayHaveExecuted || !st.FirstSent.IsZero() }
+// mayHaveReachedWire tells whether some attempt may have reached the wire.
+func mayHaveReachedWire(st Summary) bool { return st.MayHaveExecuted || !st.FirstSent.IsZero() }
 
 // after is the move after one more attempt, which began at began and left e.
 // more tells whether this call may make another attempt.
@@ -67,7 +67,7 @@ func (st Summary) sent() bool { return st.MayHaveExecuted || !st.FirstSent.IsZer
 // Failed needs every attempt of the whole history to be provably not sent or
 // refused: after one that may have had its effect (st.Maybe) a refusal or a
 // not-sent settles nothing, unless the reply is marked as stored.
-func (st Summary) after(e evidence, began time.Time, keepsKeys, more bool) (Summary, verdictMove) {
+func after(st Summary, e evidence, began time.Time, keepsKeys, more bool) (Summary, verdictMove) {
 	st.Attempts++
 	if e.finding != foundNotSent && st.FirstSent.IsZero() {
 		st.FirstSent = began
@@ -117,8 +117,8 @@ func (st Summary) after(e evidence, began time.Time, keepsKeys, more bool) (Summ
 	return st, moveStop
 }
 
-// doubted is the standing of an intent that sending does not settle.
-func (st Summary) doubted() Summary {
+// markInDoubt is the standing of an intent that sending does not settle.
+func markInDoubt(st Summary) Summary {
 	st.State, st.Failure = InDoubt, NotFailed
 	return st
 }
@@ -127,10 +127,13 @@ func (st Summary) doubted() Summary {
 // would too.
 const maxTakeovers = 5
 
-// claimed is the standing after a claim. It is the only place where a dead
+// parked reports whether too many owners died while they carried the intent out.
+func parked(st Summary) bool { return st.Takeovers > maxTakeovers }
+
+// claim is the standing after a claim. It is the only place where a dead
 // owner's silence is read: without a durable mark before each attempt, Pending
 // means that it may have been sent.
-func (st Summary) claimed(owner Ownership, t Terms, now time.Time) Summary {
+func claim(st Summary, owner Ownership, t Terms, now time.Time) Summary {
 	if owner == OwnedByDead && st.State == Pending {
 		st.Takeovers++
 		if !t.MarksAttempts {
@@ -140,18 +143,63 @@ func (st Summary) claimed(owner Ownership, t Terms, now time.Time) Summary {
 			}
 		}
 	}
-	if !st.sent() {
+	if !mayHaveReachedWire(st) {
 		st.WindowStart = now // nothing was sent: the far side has not begun to count
 	}
 	st.State, st.Failure = Pending, NotFailed
 	return st
 }
 
-// outlived tells whether an intent that failed in passing can no longer be sent
+// pastRetention tells whether an intent that failed in passing can no longer be sent
 // under its key: the far side may have forgotten that, or remember what it refused.
 // Nothing had happened, so it is not in doubt either: a new link has a new key.
-func (st Summary) outlived(t Terms, retention, attempt time.Duration, now time.Time) bool {
-	return st.State == Failed && !st.claimed(Unowned, t, now).maySend(retention, attempt, now)
+func pastRetention(st Summary, t Terms, retention, attempt time.Duration, now time.Time) bool {
+	return st.State == Failed && !maySend(claim(st, Unowned, t, now), retention, attempt, now)
+}
+
+// startAttempt is the standing once an attempt is about to be sent, where each
+// attempt is marked before it is sent.
+func startAttempt(st Summary, now time.Time) Summary {
+	st.MayHaveExecuted = true
+	if st.FirstSent.IsZero() {
+		st.FirstSent = now
+	}
+	return st
+}
+
+// releaseUnsent is the standing of an intent that its own opener gives up before
+// it sent anything: the first change after Begin.
+func releaseUnsent(now time.Time) Summary {
+	return Summary{Version: 1, State: Pending, WindowStart: now}
+}
+
+// resolve is the standing after Reconcile, a person, or a tool that returned late
+// said what happened. It reports false where state is no final one.
+func resolve(st Summary, state State) (Summary, bool) {
+	switch state {
+	case Succeeded:
+		st.State, st.Failure, st.Takeovers = Succeeded, NotFailed, 0
+		return st, true
+	case Failed:
+		st.State, st.Failure, st.MayHaveExecuted, st.Takeovers = Failed, FailedByResolver, false, 0
+		return st, true
+	}
+	return st, false
+}
+
+// firstSent is when the first attempt that may have reached the wire began; zero:
+// certainly none did. An intent that another process owns may have been sent, where
+// attempts are not marked.
+func firstSent(r *Record) time.Time {
+	st := r.Summary()
+	switch {
+	case !st.FirstSent.IsZero():
+		return st.FirstSent
+	case st.State == Pending && !r.Terms.MarksAttempts && (r.Owner == OwnedByLive || r.Owner == OwnedByDead),
+		st.MayHaveExecuted:
+		return st.WindowStart
+	}
+	return time.Time{}
 }
 
 // meeting is what a call does about an intent that is there already.

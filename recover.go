@@ -230,11 +230,11 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	if r.State == InDoubt {
 		return c.journal.Audit(ctx, AuditEntry{Key: key, At: c.clock.now(), Reason: "resolved in doubt", Text: r.Note})
 	}
-	next, reply, _ := st.resolved(r, rec.Terms.Tool)
+	next, _ := resolve(st, r.State)
 	next.Version++
 	change := &Change{
 		Key: key, Kind: Resolved, Summary: next, At: c.clock.now(),
-		Reason: "resolved", Note: r.Note, Reply: reply,
+		Reason: "resolved", Note: r.Note, Reply: resultReply(r, rec.Terms.Tool),
 	}
 	_, ok, err := c.journal.Change(ctx, change)
 	if err != nil {

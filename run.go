@@ -194,11 +194,11 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 	r.settle(ctx)
 }
 
-func (r *run) retention() time.Duration { return r.record.Terms.retention(r.policy) }
+func (r *run) retention() time.Duration { return retentionUnder(r.record.Terms, r.policy) }
 
 func (r *run) maySend(now time.Time) bool {
-	return r.st.Takeovers <= maxTakeovers &&
-		r.st.maySend(r.retention(), r.retry.AttemptTimeout, now)
+	return !parked(r.st) &&
+		maySend(r.st, r.retention(), r.retry.AttemptTimeout, now)
 }
 
 // lookAgain reads the intent anew: this process did not just begin it. It tells
@@ -246,7 +246,7 @@ func (r *run) claim(now time.Time) (done bool) {
 		// written, so nothing is known of what that run did.
 		owner, reason = OwnedByDead, "unrecorded run"
 	}
-	r.st = before.claimed(owner, r.record.Terms, now)
+	r.st = claim(before, owner, r.record.Terms, now)
 	if !r.maySend(now) && r.policy.Reconcile == nil {
 		if r.retention() > 0 {
 			c.count(r.record.Operation, reasonExpired)
@@ -257,7 +257,7 @@ func (r *run) claim(now time.Time) (done bool) {
 			r.err = c.inDoubt(r.record, errAsked)
 			return true
 		}
-		return r.write(MarkedInDoubt, r.st.doubted(), reason, "", nil)
+		return r.write(MarkedInDoubt, markInDoubt(r.st), reason, "", nil)
 	}
 	return r.write(Claimed, r.st, reason, "", nil)
 }

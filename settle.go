@@ -1,6 +1,7 @@
 package idem
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 // advance is the move after the last attempt, if more tells that another one may
 // follow it.
 func (r *run) advance(more bool) verdictMove {
-	st, move := r.before.after(r.last.evidence, r.at, r.retention() > 0, more)
+	st, move := after(r.before, r.last.evidence, r.at, r.retention() > 0, more)
 	r.st = st
 	return move
 }
@@ -148,13 +149,8 @@ func (r *run) advance(more bool) verdictMove {
 // mark makes durable that an attempt is about to be sent, for a far side that
 // promises nothing: what was never marked was never sent.
 func (r *run) mark(now time.Time) bool {
-	st := r.st
-	st.MayHaveExecuted = true
-	if st.FirstSent.IsZero() {
-		st.FirstSent = now
-	}
 	clean := r.st
-	if r.write(AttemptStarted, st, "about to send", "", nil) {
+	if r.write(AttemptStarted, startAttempt(clean, now), "about to send", "", nil) {
 		return false
 	}
 	r.st = clean
@@ -177,7 +173,7 @@ func (r *run) settle(ctx context.Context) {
 	case r.fault != nil:
 		r.giveBack(r.fault)
 		return
-	case r.halted || !r.st.sent():
+	case r.halted || !mayHaveReachedWire(r.st):
 		r.giveBack(failure(ErrClosed, nil, "%s: the client was closed", describe(r.record)))
 		return
 	}
@@ -191,7 +187,7 @@ func (r *run) settle(ctx context.Context) {
 	if r.last.finding == foundMismatch {
 		c.alarm(r.record, "the far side has other bytes under this key: an earlier request of ours arrived that this journal does not hold")
 	}
-	r.write(MarkedInDoubt, r.st.doubted(), reason, "", nil)
+	r.write(MarkedInDoubt, markInDoubt(r.st), reason, "", nil)
 }
 
 // giveBack releases the intent as open as it is.
@@ -203,7 +199,7 @@ func (r *run) giveBack(cause error) {
 	r.client.mu.Lock()
 	r.again = r.waiters > 0 && !r.client.closed && r.fault == nil // somebody came while it was being given up
 	r.client.mu.Unlock()
-	if r.st.sent() {
+	if mayHaveReachedWire(r.st) {
 		r.err = r.client.inDoubt(r.record, cause)
 	} else {
 		r.err = fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), cause)
@@ -260,36 +256,23 @@ func (r *run) reconcile(ctx context.Context) bool {
 		r.tries = append(r.tries, Attempt{Number: 0, At: r.client.clock.now(), Reason: "reconcile failed", Err: withoutURL(err).Error()})
 		return false
 	}
-	st, reply, ok := r.st.resolved(answer, r.record.Terms.Tool)
+	st, ok := resolve(r.st, answer.State)
 	if !ok {
 		r.tries = append(r.tries, Attempt{Number: 0, At: r.client.clock.now(), Reason: "reconcile cannot tell", Err: answer.Note})
 		return false
 	}
 	r.st = st
-	r.last = exchange{evidence: evidence{reason: "reconciled"}, reply: reply}
+	r.last = exchange{evidence: evidence{reason: "reconciled"}, reply: resultReply(answer, r.record.Terms.Tool)}
 	r.outcome(Resolved, answer.Note, "reconciled")
 	return true
 }
 
-// resolved is the standing after somebody said what happened.
-func (st Summary) resolved(answer Resolution, tool bool) (Summary, *Reply, bool) {
-	switch answer.State {
-	case Succeeded:
-		st.State, st.Failure, st.Takeovers = Succeeded, NotFailed, 0
-		return st, resultReply(answer.Result, tool), true
-	case Failed:
-		st.State, st.Failure, st.MayHaveExecuted, st.Takeovers = Failed, FailedByResolver, false, 0
-		return st, nil, true
-	}
-	return st, nil, false
-}
-
 // resultReply is a Resolution's result as an outcome; nil: none was given.
-func resultReply(result []byte, tool bool) *Reply {
-	if result == nil {
+func resultReply(answer Resolution, tool bool) *Reply {
+	if answer.State != Succeeded || answer.Result == nil {
 		return nil
 	}
-	reply := &Reply{Body: cloneBytes(result), Size: int64(len(result))}
+	reply := &Reply{Body: bytes.Clone(answer.Result), Size: int64(len(answer.Result))}
 	if !tool {
 		reply.Status, reply.Proto = http.StatusOK, "HTTP/1.1"
 		reply.Header = http.Header{"Content-Type": {"application/json"}}
@@ -311,7 +294,7 @@ func (c *Client) unrecorded(rec *Record, change *Change, err error) error {
 			"%s %s, but the journal could not record that: %v; it is tried again with the next call and at Close; this process will not send it again",
 			describe(rec), change.State, err)
 	}
-	if !change.sent() {
+	if !mayHaveReachedWire(change.Summary) {
 		return fmt.Errorf("idem: %s: the journal could not release it: %w; nothing was sent", describe(rec), err)
 	}
 	return c.inDoubt(withChange(rec, change), err)

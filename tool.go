@@ -196,7 +196,7 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	if reply == nil || reply.truncated() {
 		return nil, err
 	}
-	return cloneBytes(reply.Body), err // who joined, or asks again, gets the same bytes
+	return bytes.Clone(reply.Body), err // who joined, or asks again, gets the same bytes
 }
 
 // callReadOnly calls a function that changes nothing: no journal, no key, retried.

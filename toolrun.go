@@ -166,8 +166,8 @@ func (c *Client) recordLate(rec *Record, x exchange) {
 	if err != nil || now == nil {
 		return // in doubt it stays, which is what the journal says
 	}
-	st := now.Summary()
-	st.State, st.Failure, st.Takeovers, st.Version = Succeeded, NotFailed, 0, rec.Summary().Version+1
+	st, _ := resolve(now.Summary(), Succeeded)
+	st.Version = rec.Summary().Version + 1
 	change := &Change{
 		Key: rec.Key, Kind: Settled, Summary: st, At: c.clock.now(), Reason: "came late", Reply: x.reply,
 	}

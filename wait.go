@@ -82,8 +82,7 @@ func (c *Client) poll(ctx context.Context, in *Intent, rec *Record) error {
 // gaveUp is what a caller is told whose ctx ended before this call sent anything.
 func (c *Client) gaveUp(rec *Record, cause error) error {
 	st := rec.Summary()
-	maybe := st.sent() || (st.State == Pending && !rec.Terms.MarksAttempts && rec.Owner != OwnedBySelf && rec.Owner != Unowned)
-	if st.State == InDoubt || (st.State == Pending && maybe) {
+	if st.State == InDoubt || (st.State == Pending && !firstSent(rec).IsZero()) {
 		return c.inDoubt(rec, cause)
 	}
 	return fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), cause)
@@ -93,7 +92,7 @@ func (c *Client) inDoubt(rec *Record, cause error) error {
 	st := rec.Summary()
 	return &InDoubtError{
 		Key: rec.Key, Operation: rec.Operation, Attempts: st.Attempts,
-		SafeUntil: st.safeUntil(c.retentionOf(rec), c.retryOf(rec).AttemptTimeout), Err: cause,
+		SafeUntil: safeUntil(st, c.retentionOf(rec), c.retryOf(rec).AttemptTimeout), Err: cause,
 	}
 }
 
