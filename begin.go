@@ -41,7 +41,7 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *Record, h *head, p *P
 	if r.Key, err = p.Contract.newKey(r.Operation, c.usualKey); err != nil {
 		return fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
 	}
-	if field := keyIn(r.Terms.KeyPlace, "field "); field != "" && !r.Terms.Tool {
+	if field := r.Terms.KeyPlace.Field(); field != "" && !r.Terms.Tool {
 		r.Head = h.encode()
 		if _, err := newWireRequest(r, secrets{}); err != nil { // the body has no such place
 			return fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)

@@ -84,8 +84,6 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("verdict %d", uint8(v))
 }
 
-const defaultKeyHeader = "Idempotency-Key"
-
 // Stripe is the contract of Stripe's v1 API: 24 hours, the status and body kept
 // once execution began, 500s included, and stored replies marked
 // Idempotent-Replayed: true. Validation errors and 429 come before the key is
@@ -97,7 +95,7 @@ func Stripe() Contract {
 	return Contract{
 		Name:      "stripe",
 		Retention: 24 * time.Hour,
-		Header:    defaultKeyHeader,
+		Header:    DefaultKeyHeader,
 		MaxKey:    255,
 		Replayed:  "Idempotent-Replayed",
 		Verdict:   stripeVerdict,
@@ -136,7 +134,7 @@ func Standard() Contract {
 	return Contract{
 		Name:      "standard",
 		Retention: 24 * time.Hour,
-		Header:    defaultKeyHeader,
+		Header:    DefaultKeyHeader,
 		MaxKey:    255,
 		Replayed:  "Idempotent-Replayed",
 		Verdict:   standardVerdict,
@@ -186,7 +184,7 @@ func IETF() Contract {
 	return Contract{
 		Name:      "ietf",
 		Retention: time.Hour,
-		Header:    defaultKeyHeader,
+		Header:    DefaultKeyHeader,
 		Quoted:    true,
 		Verdict: func(r *http.Response, _ []byte) Verdict {
 			switch r.StatusCode {
@@ -210,17 +208,17 @@ func Natural() Contract {
 // keepsKeys tells whether sending the same key again can be safe at all.
 func (c Contract) keepsKeys() bool { return c.Retention > 0 }
 
-// place is where the key goes, as one journaled word: "header Idempotency-Key".
-func (c Contract) place() string {
+// place returns where the key goes.
+func (c Contract) place() KeyPlace {
 	switch {
 	case c.Field != "":
-		return "field " + c.Field
+		return KeyInField(c.Field)
 	case c.Query != "":
-		return "query " + c.Query
-	case c.Header == "" || c.Header == defaultKeyHeader:
-		return "header " + defaultKeyHeader // a constant: most contracts say this
+		return KeyInQuery(c.Query)
+	case c.Header == "":
+		return KeyInHeader(DefaultKeyHeader)
 	}
-	return "header " + http.CanonicalHeaderKey(c.Header)
+	return KeyInHeader(http.CanonicalHeaderKey(c.Header))
 }
 
 // validate refuses a contract that contradicts itself, when a client is opened.
@@ -241,7 +239,7 @@ func (c Contract) validate() error {
 		return fmt.Errorf("contract %q puts the key in more than one place: set one of Header, Query and Field", c.Name)
 	case c.Field != "" && c.Field[0] != '/':
 		return fmt.Errorf("contract %q: Field %q is not a JSON pointer: it begins with /", c.Name, c.Field)
-	case c.FirstSent != "" && keyIn(c.place(), "header ") == http.CanonicalHeaderKey(c.FirstSent):
+	case c.FirstSent != "" && c.place().Header() == http.CanonicalHeaderKey(c.FirstSent):
 		return fmt.Errorf("contract %q: FirstSent names the header that the key goes into: name another", c.Name)
 	case c.Quoted && (c.Query != "" || c.Field != ""):
 		return fmt.Errorf("contract %q: Quoted is for a key in a header", c.Name)

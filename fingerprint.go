@@ -32,7 +32,7 @@ type payload struct {
 	contentEncoding    string
 	body               []byte
 
-	place  string   // where the key goes: left out, since SDKs fill it themselves
+	place  KeyPlace // where the key goes: left out, since SDKs fill it themselves
 	ignore []string // Policy.Ignore
 }
 
@@ -42,7 +42,7 @@ func (p payload) fingerprint() [32]byte {
 	var space [1024]byte // most payloads are read without an allocation for this
 	b := appendParts(space[:0], p.method, strings.ToLower(p.host), p.path)
 	var fields [8]pair // likewise
-	if pairs, ok := formPairs(fields[:0], []byte(p.query), []string{keyIn(p.place, "query ")}); ok {
+	if pairs, ok := formPairs(fields[:0], []byte(p.query), []string{p.place.Query()}); ok {
 		b = appendPairs(b, pairs)
 	} else {
 		b = appendParts(b, "raw", p.query)
@@ -70,15 +70,6 @@ func appendPairs(b []byte, pairs []pair) []byte {
 		}
 	}
 	return b
-}
-
-// keyIn is the name in a key's place, where the place is of that kind: "header ",
-// "query " or "field "; empty where it is of another.
-func keyIn(place, kind string) string {
-	if name, ok := strings.CutPrefix(place, kind); ok {
-		return name
-	}
-	return ""
 }
 
 // canonical is the body in the form that is compared, and which form that is.
@@ -127,7 +118,7 @@ func (p payload) comparable(space []pair) (kind string, body []byte, form []pair
 
 // omitted is what the body's comparison leaves out: JSON pointers or field names.
 func (p payload) omitted() []string {
-	if field := keyIn(p.place, "field "); field != "" {
+	if field := p.place.Field(); field != "" {
 		return append(slices.Clip(p.ignore), field)
 	}
 	return p.ignore
@@ -244,7 +235,7 @@ func differ(a, b payload) string {
 	case a.path != b.path:
 		return "the path"
 	}
-	keyQuery := []string{keyIn(a.place, "query ")}
+	keyQuery := []string{a.place.Query()}
 	aq, _ := formPairs(nil, []byte(a.query), keyQuery)
 	bq, _ := formPairs(nil, []byte(b.query), keyQuery)
 	if name, ok := firstPair(aq, bq); ok {

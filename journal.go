@@ -128,7 +128,7 @@ type Terms struct {
 	MarksAttempts bool          `json:"Marked"` // a durable mark is written before each attempt
 	Contract      string        // the contract's name
 	Retention     time.Duration // how long the far side honours the key
-	KeyPlace      string        // "header Idempotency-Key", "field /key", "query key"
+	KeyPlace      KeyPlace      // where the request carries the key
 	Quoted        bool
 	FirstSent     string // header that repeats the time of the first attempt
 	Version       string

@@ -37,7 +37,7 @@ var secretQueries = []string{
 // secretHeader tells whether a header's value must not be kept. keyHeader is the
 // one that carries the idempotency key, which is no secret.
 func secretHeader(name string, values []string, keyHeader string) bool {
-	if strings.EqualFold(name, keyHeader) || strings.EqualFold(name, defaultKeyHeader) {
+	if strings.EqualFold(name, keyHeader) || strings.EqualFold(name, DefaultKeyHeader) {
 		return false
 	}
 	return !plainHeader(name) && secretName(name) || secretValue(values)
@@ -168,7 +168,7 @@ func hideSecrets(err error, req *http.Request, p *Policy) error {
 	}
 	place := p.Contract.place()
 	for name, values := range req.Header {
-		if !secretHeader(name, values, keyIn(place, "header ")) {
+		if !secretHeader(name, values, place.Header()) {
 			continue
 		}
 		for _, v := range values {
@@ -177,7 +177,7 @@ func hideSecrets(err error, req *http.Request, p *Policy) error {
 			hide(token)
 		}
 	}
-	_, secret, _ := splitQuery(req.URL.RawQuery, keyIn(place, "query "), p.Redact)
+	_, secret, _ := splitQuery(req.URL.RawQuery, place.Query(), p.Redact)
 	for _, pair := range strings.Split(secret, "&") {
 		_, v, _ := strings.Cut(pair, "=")
 		hide(v)

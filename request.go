@@ -38,7 +38,7 @@ func readRequest(req *http.Request, p *Policy, limit int64) (head, []byte, secre
 		h.method = http.MethodGet
 	}
 	place := p.Contract.place()
-	keyHeader, keyQuery := keyIn(place, "header "), keyIn(place, "query ")
+	keyHeader, keyQuery := place.Header(), place.Query()
 	var s secrets
 	count := 0
 	for _, values := range req.Header {
@@ -155,11 +155,12 @@ func (h head) fingerprinted(body []byte, p *Policy) payload {
 // the key in its place, and the credentials of the call at hand. It serves one
 // attempt: what it goes through may write into the headers.
 type wireRequest struct {
-	head       head
-	body       []byte
-	place, key string // as Terms.KeyPlace has it
-	keyValue   string // of its header, where it is in one
-	asksJSON   bool
+	head     head
+	body     []byte
+	place    KeyPlace
+	key      string
+	keyValue string // of its header, where it is in one
+	asksJSON bool
 
 	seen wire     // of the attempt
 	sent sendBody // its body
@@ -178,19 +179,19 @@ func newWireRequest(r *Record, s secrets) (*wireRequest, error) {
 // of the call at hand back. h is the caller's no longer.
 func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 	w = &wireRequest{head: h, body: r.Payload, place: r.Terms.KeyPlace, key: r.Key, asksJSON: wantsJSON(h.header)}
-	kind, name, _ := strings.Cut(r.Terms.KeyPlace, " ")
-	switch kind {
-	case "header":
+	header, query, field := w.place.Header(), w.place.Query(), w.place.Field()
+	switch {
+	case header != "":
 		value := r.Key
 		if r.Terms.Quoted {
 			value = `"` + value + `"`
 		}
 		w.keyValue = value
-		h.header[http.CanonicalHeaderKey(name)] = []string{value}
-	case "query":
-		h.url.RawQuery = setPair(h.url.RawQuery, name, r.Key)
-	case "field":
-		if w.body, err = putKey(h.header.Get("Content-Type"), r.Payload, name, r.Key); err != nil {
+		h.header[http.CanonicalHeaderKey(header)] = []string{value}
+	case query != "":
+		h.url.RawQuery = setPair(h.url.RawQuery, query, r.Key)
+	case field != "":
+		if w.body, err = putKey(h.header.Get("Content-Type"), r.Payload, field, r.Key); err != nil {
 			return nil, err
 		}
 	}
@@ -218,7 +219,7 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 
 // keepKey puts the key back, whatever Policy.Authorize did to the request.
 func (w *wireRequest) keepKey(req *http.Request) {
-	if name := keyIn(w.place, "header "); name != "" {
+	if name := w.place.Header(); name != "" {
 		name = http.CanonicalHeaderKey(name)
 		if req.Header == nil {
 			req.Header = http.Header{}
@@ -226,7 +227,7 @@ func (w *wireRequest) keepKey(req *http.Request) {
 		req.Header[name] = []string{w.keyValue}
 	}
 	// A query that has it stays as it is: it may have been signed.
-	if name := keyIn(w.place, "query "); name != "" && req.URL.Query().Get(name) != w.key {
+	if name := w.place.Query(); name != "" && req.URL.Query().Get(name) != w.key {
 		req.URL.RawQuery = setPair(req.URL.RawQuery, name, w.key)
 	}
 }

@@ -94,7 +94,7 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.R
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
-	r := &Record{Operation: op, Head: h.encode(), Payload: body, Terms: Terms{KeyPlace: "none"}}
+	r := &Record{Operation: op, Head: h.encode(), Payload: body} // no KeyPlace: it carries no key
 	var resp *http.Response
 	retry := p.Retry.withDefaults()
 	tries := 0

@@ -51,7 +51,7 @@ func (k *journalKeeper) begin(ctx, _ context.Context, c *call, t claimTerms) (ru
 		Head: encodeRequest(c.request, c.print.raw), CreatedAt: t.now,
 		// The version keeps a client that opens this journal by mistake from sending
 		// what was received.
-		Terms: idem.Terms{Contract: journalContract, Version: journalContract, Retention: c.retention, KeyPlace: "header " + KeyHeader},
+		Terms: idem.Terms{Contract: journalContract, Version: journalContract, Retention: c.retention, KeyPlace: idem.KeyInHeader(KeyHeader)},
 	}
 	var guards idem.Checks
 	if !t.admitted { // a budget that it cannot fit into: only a known key is told
