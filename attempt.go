@@ -42,15 +42,26 @@ type exchange struct {
 	err    error // why there is no reply, or what was wrong with it; without URL and secrets
 }
 
+// sendOptions says how one attempt is made.
+type sendOptions struct {
+	base      http.RoundTripper         // what the attempt goes through
+	maxReply  int64                     // the longest body that is kept, in bytes
+	authorize func(*http.Request) error // signs the request, or adds credentials; nil: nothing does
+	redact    []string                  // query parameters that are secrets besides the known ones
+
+	// judge returns what a whole reply proves.
+	judge func(*http.Response, *Reply) evidence
+}
+
 // send makes one attempt: one write to the wire at most, the whole reply read
 // before it returns, redirects never followed. ctx bounds it.
-func (c *Client) send(ctx context.Context, w *wireRequest, p *Policy, base http.RoundTripper) (x exchange) {
+func send(ctx context.Context, w *wireRequest, o sendOptions) (x exchange) {
 	req := w.request(w.seen.traced(ctx))
 	body := req.Body
-	if p.Authorize != nil {
-		if err := p.Authorize(req); err != nil {
+	if o.authorize != nil {
+		if err := o.authorize(req); err != nil {
 			return exchange{evidence: evidence{finding: foundNotSent, reason: "not authorized"},
-				err: fmt.Errorf("Policy.Authorize: %w", hideSecrets(err, req, p))}
+				err: fmt.Errorf("Policy.Authorize: %w", hideSecrets(err, req, w.place, o.redact))}
 		}
 		// Whatever it did to them: the journaled bytes, under the key.
 		req.Body, req.GetBody, req.ContentLength = body, nil, int64(len(w.body))
@@ -59,9 +70,9 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p *Policy, base http.
 	if err := ctx.Err(); err != nil {
 		return exchange{evidence: evidence{finding: foundNotSent, reason: "time was up before it was sent"}, err: err}
 	}
-	resp, err := base.RoundTrip(req)
+	resp, err := o.base.RoundTrip(req)
 	if err != nil {
-		err = hideSecrets(withoutURL(err), req, p)
+		err = hideSecrets(withoutURL(err), req, w.place, o.redact)
 		if w.seen.unsent() {
 			return exchange{evidence: evidence{finding: foundNotSent, reason: reasonOf(err, "no connection")}, err: err}
 		}
@@ -69,15 +80,15 @@ func (c *Client) send(ctx context.Context, w *wireRequest, p *Policy, base http.
 	}
 	defer resp.Body.Close()
 	x.status, x.full = resp.StatusCode, resp.Header
-	reply, err := readReply(resp, c.maxReply)
+	reply, err := readReply(resp, o.maxReply)
 	if err != nil {
-		err = hideSecrets(withoutURL(err), req, p)
+		err = hideSecrets(withoutURL(err), req, w.place, o.redact)
 		x.evidence = evidence{finding: foundUnknown, reason: reasonOf(err, "reply cut")}
 		x.err = fmt.Errorf("the reply (status %d) was cut: %w", resp.StatusCode, err)
 		return x
 	}
 	x.reply = reply
-	x.evidence = judge(w, p.Contract, resp, reply)
+	x.evidence = o.judge(resp, reply)
 	if x.finding == foundUnknown || x.finding == foundInFlight || x.finding == foundMismatch || x.finding == foundLater {
 		x.err = fmt.Errorf("the far side answered %s (%s)", resp.Status, x.reason)
 		if reply.truncated() {
@@ -131,8 +142,16 @@ func readReply(resp *http.Response, limit int64) (*Reply, error) {
 // truncated tells that the body was over the limit and is not kept.
 func (r *Reply) truncated() bool { return r.Size > int64(len(r.Body)) }
 
+// sendOptions returns how an attempt is made under a policy.
+func (c *Client) sendOptions(w *wireRequest, p *Policy, base http.RoundTripper) sendOptions {
+	return sendOptions{
+		base: base, maxReply: c.maxReply, authorize: p.Authorize, redact: p.Redact,
+		judge: func(resp *http.Response, reply *Reply) evidence { return judge(w.asksJSON, p.Contract, resp, reply) },
+	}
+}
+
 // judge is what one whole reply proves: the contract first, then the usual table.
-func judge(w *wireRequest, c Contract, resp *http.Response, reply *Reply) evidence {
+func judge(asksJSON bool, c Contract, resp *http.Response, reply *Reply) evidence {
 	stored := c.Replayed != "" && strings.EqualFold(resp.Header.Get(c.Replayed), "true")
 	e := evidence{stored: stored, reason: "http 200"}
 	if resp.StatusCode != http.StatusOK {
@@ -142,7 +161,7 @@ func judge(w *wireRequest, c Contract, resp *http.Response, reply *Reply) eviden
 		// Nothing but its status can be read.
 		e.finding = foundUnknown
 		if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-			e.finding = usual(w, resp)
+			e.finding = usual(asksJSON, resp)
 		}
 		return e
 	}
@@ -158,7 +177,7 @@ func judge(w *wireRequest, c Contract, resp *http.Response, reply *Reply) eviden
 	case ReplyMismatch:
 		e.finding, e.reason = foundMismatch, e.reason+" mismatch"
 	case ReplyUsual:
-		e.finding = usual(w, resp)
+		e.finding = usual(asksJSON, resp)
 	default:
 		e.finding = foundUnknown
 	}
@@ -166,10 +185,10 @@ func judge(w *wireRequest, c Contract, resp *http.Response, reply *Reply) eviden
 }
 
 // usual is the table for replies that the contract has no verdict for.
-func usual(w *wireRequest, resp *http.Response) finding {
+func usual(asksJSON bool, resp *http.Response) finding {
 	switch code := resp.StatusCode; code {
 	case 200, 201, 202, 204:
-		if w.asksJSON && isHTML(resp.Header) {
+		if asksJSON && isHTML(resp.Header) {
 			return foundUnknown // a portal or proxy answered in the server's place
 		}
 		return foundDone

@@ -210,7 +210,7 @@ func (c *Client) recordedPayload(r *Record, p *Policy) (payload, error) {
 	if err != nil {
 		return payload{}, err
 	}
-	return h.fingerprinted(r.Payload, p), nil
+	return h.fingerprinted(r.Payload, p.Contract.place(), p.Ignore), nil
 }
 
 // fingerprint is what the journal keeps of a payload's identity.

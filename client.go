@@ -94,10 +94,8 @@ func newClient(j Journal, o options) (*Client, error) {
 		}
 	}
 	c.usualKey = randomKey
-	if own, ok := j.(interface {
-		newKey(Operation) (string, error)
-	}); ok {
-		c.usualKey = own.newKey // it finds those it made itself the sooner
+	if own, ok := j.(KeyMaker); ok { // as it was given: keys are not sealed
+		c.usualKey = own.NewKey
 	}
 	c.stopped, c.stop = context.WithCancel(context.Background())
 	var err error
@@ -105,8 +103,8 @@ func newClient(j Journal, o options) (*Client, error) {
 		err = c.readClock()
 	}
 	c.known = func(Operation) *Record { return nil }
-	if own, ok := c.journal.(interface{ known(Operation) *Record }); ok { // and what it says is not sealed
-		c.known = own.known
+	if own, ok := c.journal.(Cacher); ok { // only where nothing is sealed: the sealing journal is none
+		c.known = own.Cached
 	}
 	if err != nil {
 		c.stop()
@@ -162,14 +160,14 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 		closeBody()
 		return nil, fmt.Errorf("idem: %s is ReadOnly: it has no intent; use Client.Do", op)
 	}
-	h, body, s, err := readRequest(req, p, c.options.maxPayload)
+	h, body, s, err := readRequest(req, c.readOptions(p))
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
-	op.ID = c.payloadID(p.ID, h.header.Get("Content-Type"), body, op.ID)
+	op.ID = c.payloadID(p.ID, h.contentType(), body, op.ID)
 	r := &Record{
 		Operation: op, FingerprintVersion: fingerprintRules, Payload: body,
-		Fingerprint: c.fingerprint(h.fingerprinted(body, p)),
+		Fingerprint: c.fingerprint(h.fingerprinted(body, p.Contract.place(), p.Ignore)),
 		Terms:       termsOf(p, false),
 	}
 	begun := &struct { // in one piece
@@ -207,6 +205,11 @@ func (c *Client) Do(req *http.Request, op Operation) (*http.Response, error) {
 		resp.Request = req
 	}
 	return resp, err
+}
+
+// readOptions returns how a request is taken apart under a policy.
+func (c *Client) readOptions(p *Policy) readOptions {
+	return readOptions{place: p.Contract.place(), redact: p.Redact, maxPayload: c.options.maxPayload}
 }
 
 // admit checks an operation and fills in the context's scope.

@@ -297,7 +297,7 @@ func (q *committer) commitFailed(err error) error {
 	if errors.As(err, &s) && s.Code != sqlite3.ErrBusy && s.Code != sqlite3.ErrFull {
 		q.fail(err)
 	}
-	return &because{text: fmt.Sprintf("its commit failed: %v", plain(err)), kind: ErrMaybeRecorded, cause: err}
+	return &commitError{err}
 }
 
 func (q *committer) fail(err error) {

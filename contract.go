@@ -1,7 +1,9 @@
 package idem
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -306,9 +308,9 @@ func (c Contract) verdict(r *http.Response, body []byte) Verdict {
 	}
 	seen := &struct { // in one piece
 		reply http.Response
-		body  sendBody
+		body  bytes.Reader
 	}{reply: *r}
 	seen.body.Reset(body)
-	seen.reply.Body = &seen.body
+	seen.reply.Body = io.NopCloser(&seen.body)
 	return c.Verdict(&seen.reply, body)
 }

@@ -34,15 +34,16 @@ var (
 	// ErrUnrecorded: the outcome beside this error is real, but the journal could
 	// not keep it. This process will not send that intent again.
 	ErrUnrecorded = errors.New("outcome not recorded")
-	// ErrMaybeRecorded: the journal failed half-way through Begin. Nothing was sent;
-	// the intent may be there. Begin again under the same ID only.
-	ErrMaybeRecorded = errors.New("maybe recorded")
 	// ErrOutcomeTruncated: it succeeded, but the reply was over the limit and is not
 	// kept whole.
 	ErrOutcomeTruncated = errors.New("outcome truncated")
 	// ErrClosed: the client was closed. Nothing was sent.
 	ErrClosed = errors.New("client closed")
 )
+
+// ErrMaybeRecorded: the journal failed half-way through Begin. Nothing was sent;
+// the intent may be there. Begin again under the same ID only.
+var ErrMaybeRecorded = errors.New("maybe recorded")
 
 // InDoubtError says that an intent may have happened, with what a person needs to
 // find out. It Is ErrInDoubt, and Is whatever Err is.

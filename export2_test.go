@@ -7,26 +7,30 @@ import (
 
 // What the tests of payload identity and of retries reach into.
 
+func readFor(req *http.Request, p Policy) (head, []byte, secrets, error) {
+	return readRequest(req, readOptions{place: p.Contract.place(), redact: p.Redact, maxPayload: defaultLimit})
+}
+
 // FingerprintOf is the fingerprint of a request under a policy.
 func FingerprintOf(req *http.Request, p Policy) ([32]byte, error) {
-	h, body, _, err := readRequest(req, &p, defaultLimit)
+	h, body, _, err := readFor(req, p)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	return h.fingerprinted(body, &p).fingerprint(), nil
+	return h.fingerprinted(body, p.Contract.place(), p.Ignore).fingerprint(), nil
 }
 
 // DifferenceOf is the first place in which two requests differ.
 func DifferenceOf(before, now *http.Request, p Policy) (string, error) {
-	a, bodyA, _, err := readRequest(before, &p, defaultLimit)
+	a, bodyA, _, err := readFor(before, p)
 	if err != nil {
 		return "", err
 	}
-	b, bodyB, _, err := readRequest(now, &p, defaultLimit)
+	b, bodyB, _, err := readFor(now, p)
 	if err != nil {
 		return "", err
 	}
-	return differ(a.fingerprinted(bodyA, &p), b.fingerprinted(bodyB, &p)), nil
+	return differ(a.fingerprinted(bodyA, p.Contract.place(), p.Ignore), b.fingerprinted(bodyB, p.Contract.place(), p.Ignore)), nil
 }
 
 // CanonicalJSON is canonicalJSON.

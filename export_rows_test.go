@@ -34,7 +34,7 @@ func DecodeReplyRow(status int64, head, body []byte) (*Reply, error) {
 // HeadRow is a request's head as the journal has it, and that head read and written
 // again.
 func HeadRow(req *http.Request, p Policy) (first, again []byte, err error) {
-	h, _, _, err := readRequest(req, &p, defaultLimit)
+	h, _, _, err := readFor(req, p)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -279,29 +279,14 @@ func firstPair(a, b []pair) (string, bool) {
 	return "", false
 }
 
-// PayloadID is the ID that the values at these JSON pointers of a tool's arguments
-// make, as Policy.ID has it; empty where none of them is there. It is for adapters
-// whose callers may name an ID of their own that goes before.
-func (c *Client) PayloadID(args []byte, pointers ...string) string {
-	return c.payloadID(pointers, "application/json", args, "")
-}
-
-// payloadID is the ID that a payload's own fields make, or otherwise, where none of
-// them is there. With encryption it is keyed, as fingerprints are.
-func (c *Client) payloadID(pointers []string, contentType string, body []byte, otherwise string) string {
-	if len(pointers) == 0 {
-		return otherwise
-	}
+// hashFields writes the values at these JSON pointers (for a form: field names) of a
+// body to h, and reports whether there was one.
+func hashFields(h hash.Hash, contentType string, body []byte, pointers []string) (found bool) {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	pairs, isForm := []pair(nil), mediaType == "application/x-www-form-urlencoded"
 	if isForm {
 		pairs, _ = formPairs(nil, body, nil)
 	}
-	h := sha256.New()
-	if c.mac != nil {
-		h = hmac.New(sha256.New, c.mac)
-	}
-	found := false
 	for _, pointer := range pointers {
 		frame(h, pointer)
 		if isForm {
@@ -319,7 +304,27 @@ func (c *Client) payloadID(pointers []string, contentType string, body []byte, o
 		}
 		frame(h, "")
 	}
-	if !found {
+	return found
+}
+
+// PayloadID is the ID that the values at these JSON pointers of a tool's arguments
+// make, as Policy.ID has it; empty where none of them is there. It is for adapters
+// whose callers may name an ID of their own that goes before.
+func (c *Client) PayloadID(args []byte, pointers ...string) string {
+	return c.payloadID(pointers, "application/json", args, "")
+}
+
+// payloadID is the ID that a payload's own fields make, or otherwise, where none of
+// them is there. With encryption it is keyed, as fingerprints are.
+func (c *Client) payloadID(pointers []string, contentType string, body []byte, otherwise string) string {
+	if len(pointers) == 0 {
+		return otherwise
+	}
+	h := sha256.New()
+	if c.mac != nil {
+		h = hmac.New(sha256.New, c.mac)
+	}
+	if !hashFields(h, contentType, body, pointers) {
 		return otherwise
 	}
 	return fmt.Sprintf("payload-%x", h.Sum(nil)[:16])

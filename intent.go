@@ -216,7 +216,7 @@ func (in *Intent) Do(ctx context.Context) (*http.Response, error) {
 	if in.live != nil {
 		request = &in.live.request
 	}
-	return reply.response(request), err
+	return response(reply, request), err
 }
 
 // describe names an intent in a message: what and under which key.

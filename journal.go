@@ -89,8 +89,8 @@ type Checks struct {
 	LimitSince      time.Time // count intents begun then or later, Failed ones excepted
 }
 
-// on tells whether there is anything to check now or to be found later.
-func (g Checks) on() bool { return !g.DuplicatesSince.IsZero() || g.Limit != Limit{} }
+// enabled reports whether there is anything to check now or to be found later.
+func (g Checks) enabled() bool { return !g.DuplicatesSince.IsZero() || g.Limit != Limit{} }
 
 // OpenJournal opens or makes the SQLite journal at path, as Open does, without a
 // client on it: for New, for a server, for tools. Close it.

@@ -20,8 +20,8 @@ import (
 // journal's own id, which never leaves the machine.
 type locator struct{ secret string }
 
-// newKey is a new key for an operation.
-func (l locator) newKey(op Operation) (string, error) {
+// NewKey returns a new key for an operation. It implements KeyMaker.
+func (l locator) NewKey(op Operation) (string, error) {
 	var id uuid.UUID
 	if _, err := rand.Read(id[8:]); err != nil {
 		return "", fmt.Errorf("no random key could be made: %w", err)

@@ -45,6 +45,7 @@ const (
 	reasonExpired        = "expired"
 	reasonInDoubt        = "in_doubt"
 	reasonLimit          = "limit"
+	reasonPruned         = "pruned" // an identity that was dropped: counted so that Stats.Intents does not shrink
 )
 
 func (c *Client) observeStart(ctx context.Context, in *Intent, attempt int) context.Context {

@@ -158,7 +158,7 @@ const shortestSecret = 4
 
 // hideSecrets takes a request's secrets out of the text of the error that it ended
 // with: many transports put the whole URL there.
-func hideSecrets(err error, req *http.Request, p *Policy) error {
+func hideSecrets(err error, req *http.Request, place KeyPlace, redact []string) error {
 	whole := err.Error()
 	text := whole
 	hide := func(secret string) {
@@ -166,7 +166,6 @@ func hideSecrets(err error, req *http.Request, p *Policy) error {
 			text = strings.ReplaceAll(text, secret, "[redacted]")
 		}
 	}
-	place := p.Contract.place()
 	for name, values := range req.Header {
 		if !secretHeader(name, values, place.Header()) {
 			continue
@@ -177,7 +176,7 @@ func hideSecrets(err error, req *http.Request, p *Policy) error {
 			hide(token)
 		}
 	}
-	_, secret, _ := splitQuery(req.URL.RawQuery, place.Query(), p.Redact)
+	_, secret, _ := splitQuery(req.URL.RawQuery, place.Query(), redact)
 	for _, pair := range strings.Split(secret, "&") {
 		_, v, _ := strings.Cut(pair, "=")
 		hide(v)
@@ -201,6 +200,12 @@ type head struct {
 	header  http.Header
 	removed []string // "header Authorization", "query api_key", "userinfo"
 }
+
+// isZero reports whether h is no request.
+func (h head) isZero() bool { return h.url == nil }
+
+// contentType returns the request's media type as it was given.
+func (h head) contentType() string { return h.header.Get("Content-Type") }
 
 func (h head) encode() []byte {
 	b := make([]byte, 0, 256)

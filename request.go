@@ -14,10 +14,17 @@ import (
 	"time"
 )
 
+// readOptions says how a request is taken apart.
+type readOptions struct {
+	place      KeyPlace // where the key goes: what the request has there is left out
+	redact     []string // query parameters that are secrets besides the known ones
+	maxPayload int64    // the longest body, in bytes
+}
+
 // readRequest takes a caller's request apart, without changing it: the head that
 // is journaled, the body's exact bytes, and the secrets that only this process
 // keeps. The request's body is read to its end and closed.
-func readRequest(req *http.Request, p *Policy, limit int64) (head, []byte, secrets, error) {
+func readRequest(req *http.Request, o readOptions) (head, []byte, secrets, error) {
 	if req == nil {
 		return head{}, nil, secrets{}, errors.New("the request is nil")
 	}
@@ -28,7 +35,7 @@ func readRequest(req *http.Request, p *Policy, limit int64) (head, []byte, secre
 		return head{}, nil, secrets{}, err
 	}
 	u := req.URL
-	body, err := readBody(req, limit)
+	body, err := readBody(req, o.maxPayload)
 	if err != nil {
 		return head{}, nil, secrets{}, err
 	}
@@ -37,8 +44,7 @@ func readRequest(req *http.Request, p *Policy, limit int64) (head, []byte, secre
 	if h.method == "" {
 		h.method = http.MethodGet
 	}
-	place := p.Contract.place()
-	keyHeader, keyQuery := place.Header(), place.Query()
+	keyHeader, keyQuery := o.place.Header(), o.place.Query()
 	var s secrets
 	count := 0
 	for _, values := range req.Header {
@@ -80,7 +86,7 @@ func readRequest(req *http.Request, p *Policy, limit int64) (head, []byte, secre
 		clean.Opaque, clean.Path, clean.RawPath = "", plain.Path, plain.RawPath
 	}
 	var names []string
-	clean.RawQuery, s.query, names = splitQuery(u.RawQuery, keyQuery, p.Redact)
+	clean.RawQuery, s.query, names = splitQuery(u.RawQuery, keyQuery, o.redact)
 	for _, name := range names {
 		h.removed = append(h.removed, "query "+name)
 	}
@@ -139,7 +145,7 @@ func readBody(req *http.Request, limit int64) ([]byte, error) {
 }
 
 // fingerprinted is the part of a request that its fingerprint covers.
-func (h head) fingerprinted(body []byte, p *Policy) payload {
+func (h head) fingerprinted(body []byte, place KeyPlace, ignore []string) payload {
 	host := h.url.Host
 	if h.host != "" {
 		host = h.host
@@ -147,7 +153,7 @@ func (h head) fingerprinted(body []byte, p *Policy) payload {
 	return payload{
 		method: h.method, host: host, path: h.url.EscapedPath(), query: h.url.RawQuery,
 		contentType: h.header.Get("Content-Type"), contentEncoding: h.header.Get("Content-Encoding"),
-		body: body, place: p.Contract.place(), ignore: p.Ignore,
+		body: body, place: place, ignore: ignore,
 	}
 }
 
@@ -217,6 +223,9 @@ func (h head) wire(r *Record, s secrets) (w *wireRequest, err error) {
 	return w, nil
 }
 
+// host returns the host that the attempt goes to.
+func (w *wireRequest) host() string { return w.head.url.Host }
+
 // keepKey puts the key back, whatever Policy.Authorize did to the request.
 func (w *wireRequest) keepKey(req *http.Request) {
 	if name := w.place.Header(); name != "" {
@@ -268,7 +277,7 @@ type replyBody struct{ bytes.Reader }
 func (*replyBody) Close() error { return nil }
 
 // response makes an http.Response out of a recorded reply.
-func (r *Reply) response(req *http.Request) *http.Response {
+func response(r *Reply, req *http.Request) *http.Response {
 	whole := &struct { // in one piece
 		resp http.Response
 		body replyBody

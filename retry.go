@@ -90,7 +90,7 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.R
 		}
 		return nil, err
 	}
-	h, body, s, err := readRequest(req, p, c.options.maxPayload)
+	h, body, s, err := readRequest(req, c.readOptions(p))
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
@@ -114,7 +114,7 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.R
 			}
 		}
 		if resp, err = c.transport.RoundTrip(out); err != nil {
-			err = hideSecrets(withoutURL(err), out, p)
+			err = hideSecrets(withoutURL(err), out, "", p.Redact)
 			return tries < retry.MaxAttempts && ctx.Err() == nil, 0
 		}
 		passing := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500

@@ -44,7 +44,7 @@ func (r *run) action() (act action, err error) {
 	if r.next, err = r.wireRequest(r.credentials()); err != nil {
 		return action{}, err
 	}
-	return action{host: r.next.head.url.Host}, nil
+	return action{host: r.next.host()}, nil
 }
 
 // do makes one attempt. The first one that writes a request takes what action made.
@@ -63,7 +63,7 @@ func (r *run) do(ctx context.Context, act action) exchange {
 	if live := r.in.live; live != nil && live.transport != nil {
 		base = live.transport
 	}
-	return r.client.send(ctx, w, r.policy, base)
+	return send(ctx, w, r.client.sendOptions(w, r.policy, base))
 }
 
 // credentials are those of the call that began the intent here, if one did.
@@ -77,7 +77,7 @@ func (r *run) credentials() secrets {
 // wireRequest is what the attempts send. The journal's text need not be read where
 // this process wrote it a moment ago.
 func (r *run) wireRequest(s secrets) (*wireRequest, error) {
-	if live := r.in.live; live != nil && live.head.url != nil {
+	if live := r.in.live; live != nil && !live.head.isZero() {
 		h := live.head
 		live.head = head{} // it is changed now, so it serves once; runs of one intent never overlap
 		return h.wire(r.record, s)

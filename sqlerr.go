@@ -54,3 +54,9 @@ func plain(err error) error {
 	}
 	return fmt.Errorf("%s: %w", hint, err)
 }
+
+// commitError is a COMMIT that failed: its rows may be durable.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string   { return fmt.Sprintf("its commit failed: %v", plain(e.err)) }
+func (e *commitError) Unwrap() []error { return []error{ErrMaybeRecorded, e.err} }

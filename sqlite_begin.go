@@ -123,7 +123,7 @@ func (b *beginning) fill(kind int64) {
 func (b *beginning) apply(c *conn) (err error) {
 	b.obstacle, b.standing, b.id = NoConflict, nil, 0
 	// Most intents are the first of their identity, and nothing guards them.
-	if b.known != 0 && !b.g.on() && b.r.Previous == "" {
+	if b.known != 0 && !b.g.enabled() && b.r.Previous == "" {
 		if ok, err := b.insertFirst(c); ok || err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (b *beginning) apply(c *conn) (err error) {
 		return err
 	case !ok:
 		return outOfOrder(c.newest + 1)
-	case b.g.on():
+	case b.g.enabled():
 		return c.change(insertGuarded, b.id, sameHash(b.r), budgetHash(b.r.Operation), b.r.CreatedAt.UnixNano())
 	}
 	return nil
@@ -214,7 +214,7 @@ func (s *sqliteJournal) obstacle(c *conn, r *Record, g Checks) (Conflict, int64,
 			return ConflictDuplicate, first, nil
 		}
 	}
-	if !g.on() {
+	if !g.enabled() {
 		return NoConflict, 0, nil
 	}
 	return s.guard(c, r, g)

@@ -136,9 +136,9 @@ func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
 		return c.query(selectCounts, func(row []value) error {
 			name, reason := string(bytesOf(row[0])), string(bytesOf(row[1]))
 			op := one(name)
-			op.add(reason, intOf(row[2]), intOf(row[3]))
+			addCounted(&op, reason, intOf(row[2]), intOf(row[3]))
 			stats.Operations[name] = op
-			stats.add(reason, intOf(row[2]), intOf(row[3]))
+			addCounted(&stats, reason, intOf(row[2]), intOf(row[3]))
 			return nil
 		})
 	})
@@ -152,9 +152,9 @@ func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
 		}
 		for _, r := range page {
 			op := one(r.Operation.Name)
-			op.open(r)
+			addOpen(&op, r)
 			stats.Operations[r.Operation.Name] = op
-			stats.open(r)
+			addOpen(&stats, r)
 		}
 		if cursor = next; cursor == "" {
 			return stats, nil
@@ -162,8 +162,8 @@ func (s *sqliteJournal) Stats(ctx context.Context) (Stats, error) {
 	}
 }
 
-// add counts a reason. Dropped intents are counted with those that are there.
-func (st *Stats) add(reason string, n, cost int64) {
+// addCounted counts a reason. Dropped intents are counted with those that are there.
+func addCounted(st *Stats, reason string, n, cost int64) {
 	switch reason {
 	case reasonPruned:
 		st.Intents += n
@@ -175,7 +175,7 @@ func (st *Stats) add(reason string, n, cost int64) {
 	st.ByReason[reason] += n
 }
 
-func (st *Stats) open(r *Record) {
+func addOpen(st *Stats, r *Record) {
 	if r.Summary().State == InDoubt {
 		st.InDoubt++
 	} else {

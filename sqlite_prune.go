@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	reasonPruned = "pruned" // an identity that was dropped; counted so that Intents does not shrink
-
 	pruneStep = 128 // intents a transaction: a Begin waits for one step at most
 
 	// Every intent up to here was shortened already, or is in the table late.

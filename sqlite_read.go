@@ -232,7 +232,7 @@ func (s *sqliteJournal) Page(ctx context.Context, f Filter, after string, limit 
 				last = id
 				if r != nil && f.selects(r) {
 					page = append(page, r)
-					size += r.size()
+					size += sizeOf(r)
 				}
 				if len(page) == limit || size >= pageBytes {
 					break

@@ -64,7 +64,7 @@ func (k *replays) at() int {
 }
 
 func (k *replays) add(identity int64, r *Record, read int) {
-	size := r.size()
+	size := sizeOf(r)
 	if size > largestToKeep {
 		return
 	}
@@ -77,7 +77,7 @@ func (k *replays) add(identity int64, r *Record, read int) {
 		k.kept = map[int64]replay{}
 	}
 	k.bytes += size - k.kept[identity].size
-	k.kept[identity] = replay{r.copy(), size, time.Now()}
+	k.kept[identity] = replay{copyRecord(r), size, time.Now()}
 	for other, known := range k.kept { // in no order: any will do
 		if len(k.kept) <= keptRecords && k.bytes <= keptBytes {
 			break
@@ -108,8 +108,8 @@ func sameIdentity(a, b Operation) bool {
 	return a.Name == b.Name && a.Scope == b.Scope && a.ID == b.ID && a.Repeat == b.Repeat
 }
 
-// copy is a record that shares no memory: whoever gets it may write into it.
-func (r *Record) copy() *Record {
+// copyRecord is a record that shares no memory: whoever gets it may write into it.
+func copyRecord(r *Record) *Record {
 	next := *r
 	next.Head, next.Payload = bytes.Clone(r.Head), bytes.Clone(r.Payload)
 	next.Changes, next.Audit = slices.Clone(r.Changes), slices.Clone(r.Audit)
@@ -125,8 +125,8 @@ func (r *Record) copy() *Record {
 	return &next
 }
 
-// size is about how many bytes a record takes.
-func (r *Record) size() int {
+// sizeOf is about how many bytes a record takes.
+func sizeOf(r *Record) int {
 	const each = 64 // a header, a try or a note, besides its texts
 	n := len(r.Payload) + len(r.Head)
 	for _, change := range r.Changes {
@@ -150,10 +150,10 @@ func (r *Record) size() int {
 	return n
 }
 
-// known is what Begin would say of an identity that succeeded and is kept in memory:
+// Cached is what Begin would say of an identity that succeeded and is kept in memory:
 // nil where Begin has to be asked. It is not the caller's own, as Begin's is, but
 // everybody's: it is read, and not written into.
-func (s *sqliteJournal) known(op Operation) *Record {
+func (s *sqliteJournal) Cached(op Operation) *Record {
 	if op.ID == "" {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (s *sqliteJournal) replayable(r *Record, identity int64) (standing *Record,
 		return nil, nil
 	}
 	if known := s.replays.get(identity, r.Operation); known != nil {
-		return known.copy(), nil
+		return copyRecord(known), nil
 	}
 	before := s.replays.at()
 	s.young.mu.Lock() // what others began since may be missed: then Begin goes the usual way

@@ -97,11 +97,11 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	c := t.client
 	rec, _ := call.in.snapshot()
 	p := *c.policyOf(rec) // a copy: who signs may be left out of it
-	h, body, s, err := readRequest(req, &p, c.options.maxPayload)
+	h, body, s, err := readRequest(req, c.readOptions(&p))
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
 	}
-	print := c.fingerprint(h.fingerprinted(body, &p))
+	print := c.fingerprint(h.fingerprinted(body, p.Contract.place(), p.Ignore))
 	if !call.in.onlyWrite(print) {
 		return nil, failure(ErrMismatch, nil,
 			"%s made another write already: name each write of a tool with WithOperation, so that each has its own key; nothing was sent", describe(rec))
@@ -109,7 +109,7 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	done, maybe, over := call.standing()
 	switch {
 	case done != nil: // the same write once more is the same write
-		return done.response(rec, req)
+		return responseTo(done, rec, req)
 	case over:
 		return nil, failure(ErrNotSent, nil,
 			"%s: the tool's function has returned or its time is up: it may write no more under its key; nothing was sent", describe(rec))
@@ -125,7 +125,7 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	}
 	p.Authorize = withoutAuthorize(p.Authorize, req)
 	at, started := c.clock.now(), time.Now()
-	x := c.send(ctx, w, &p, t.base)
+	x := send(ctx, w, c.sendOptions(w, &p, t.base))
 	call.wrote(&x, at, time.Since(started))
 	switch {
 	case x.reply == nil && x.finding == foundNotSent:
@@ -133,17 +133,17 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	case x.reply == nil:
 		return nil, fmt.Errorf("idem: %s: %w", describe(rec), x.err)
 	}
-	return x.response(rec, req)
+	return responseTo(&x, rec, req)
 }
 
-// response is a whole reply, with the headers that are not kept.
-func (x *exchange) response(rec *Record, req *http.Request) (*http.Response, error) {
+// responseTo is a whole reply, with the headers that are not kept.
+func responseTo(x *exchange, rec *Record, req *http.Request) (*http.Response, error) {
 	if x.reply.truncated() {
 		return nil, failure(ErrOutcomeTruncated, nil, "%s: the reply has %d bytes, over the limit: raise it with WithMaxReply", describe(rec), x.reply.Size)
 	}
 	whole := *x.reply
 	whole.Header = x.full
-	return whole.response(req), nil
+	return response(&whole, req), nil
 }
 
 // withoutAuthorize leaves out Policy.Authorize where the SDK signed the request.
