@@ -64,7 +64,10 @@ func CutParts(b []byte) (parts []string, again []byte) {
 		}
 		parts, b = append(parts, string(part)), rest
 	}
-	return parts, appendParts(nil, parts...)
+	for _, part := range parts {
+		again = appendPart(again, []byte(part))
+	}
+	return parts, again
 }
 
 // SealWith and OpenWith seal and open one value of the journal, bound to a key and a

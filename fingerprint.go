@@ -55,6 +55,15 @@ func (p payload) fingerprint() [32]byte {
 	return sha256.Sum256(append(b, body...))
 }
 
+// appendParts frames each part by its length, so that no two lists run together.
+func appendParts(b []byte, parts ...string) []byte {
+	for _, part := range parts {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return b
+}
+
 // frame writes each part with its length before it.
 func frame(h hash.Hash, parts ...string) { h.Write(appendParts(nil, parts...)) }
 

@@ -39,13 +39,9 @@ func cutPart(b []byte) (part, rest []byte, ok bool) {
 	return b[size : size+int(n)], b[size+int(n):], true
 }
 
-// appendParts frames each part by its length, so that no two lists run together.
-func appendParts(b []byte, parts ...string) []byte {
-	for _, part := range parts {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return b
+// appendPart frames a part by its length, for cutPart.
+func appendPart(b, part []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(part))), part...)
 }
 
 // encodeStanding is "version state failure attempts maybe first-sent window takeovers".

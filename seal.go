@@ -181,7 +181,7 @@ func (s *sealed) Change(ctx context.Context, change *Change) (*Record, bool, err
 // sealReply hides a reply's headers with its body: a status is all that is seen.
 func (s *sealed) sealReply(r *Reply, key string) (*Reply, error) {
 	head := encodeReplyHead(r)
-	plain := appendParts(nil, string(head))
+	plain := appendPart(nil, head)
 	if r.Body != nil {
 		plain = append(append(plain, 1), r.Body...)
 	} else {
