@@ -12,9 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+	"github.com/idem-go/idem/journal"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // failingJournal is a journal that fails where it is told to.
@@ -23,14 +28,14 @@ type failingJournal struct {
 	begin, change error
 }
 
-func (f *failingJournal) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (f *failingJournal) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	if f.begin != nil {
-		return idem.NoConflict, nil, f.begin
+		return journal.NoConflict, nil, f.begin
 	}
 	return f.Journal.Begin(ctx, r, g)
 }
 
-func (f *failingJournal) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (f *failingJournal) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	if f.change != nil {
 		return nil, false, f.change
 	}
@@ -41,19 +46,19 @@ func (f *failingJournal) Change(ctx context.Context, c *idem.Change) (*idem.Reco
 // doing what gives it.
 func errorsOfUse(t *testing.T) map[string]error {
 	t.Helper()
-	ctx := testCtx(t)
-	server := newServer(t)
-	path := newPath(t)
+	ctx := testkit.Context(t)
+	server := clientkit.NewServer(t)
+	path := testkit.NewPath(t)
 	sqlite, err := idem.OpenJournal(path)
 	require.NoError(t, err)
 	journal := &failingJournal{Journal: sqlite}
 	limited := idem.Policy{Limit: idem.Limit{Intents: 1, Per: time.Hour}}
 	refuse := idem.Policy{Window: time.Hour, Refuse: true}
-	c, err := idem.New(journal, idem.WithPolicy("create_invoice", promisesNothing()), idem.WithMaxReply(1000), idem.WithMaxPayload(1000))
+	c, err := idem.New(journal, idem.WithPolicy("create_invoice", clientkit.PromisesNothing()), idem.WithMaxReply(1000), idem.WithMaxPayload(1000))
 	require.NoError(t, err)
 	tool := func(name string, p idem.Policy, answer error) func(id string, cents int) error {
 		if p.Retry == (idem.Retry{}) {
-			p.Retry = quick()
+			p.Retry = clientkit.Quick()
 		}
 		tool, err := idem.NewTool(c, name, p, func(context.Context, string, charge) (paid, error) { return paid{}, answer })
 		require.NoError(t, err)
@@ -63,7 +68,7 @@ func errorsOfUse(t *testing.T) map[string]error {
 		}
 	}
 	post := func(id string, cents int) error {
-		_, err := c.Do(newInvoice(t, server.URL(), cents), invoiceOp(id))
+		_, err := c.Do(testkit.NewInvoice(t, server.URL(), cents), invoiceOp(id))
 		return err
 	}
 	got := map[string]error{}
@@ -75,7 +80,7 @@ func errorsOfUse(t *testing.T) map[string]error {
 	require.NoError(t, server.Script(idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.BigBody, Size: 2000}))
 	got["ErrInDoubt, by HTTP"] = post("1", 500)
 	got["ErrOutcomeTruncated"] = post("2", 500)
-	_, got["ErrNoIntent"] = (&http.Client{Transport: c.Transport(nil)}).Do(newInvoice(t, server.URL(), 500))
+	_, got["ErrNoIntent"] = (&http.Client{Transport: c.Transport(nil)}).Do(testkit.NewInvoice(t, server.URL(), 500))
 	got["ErrInDoubt, of a function that forgot its operation"] = tool("forgot", idem.Policy{}, got["ErrNoIntent"])("1", 500)
 	_, got["ErrUnknownTool"] = c.Call(ctx, "wrks", "1", nil)
 	once := tool("once", limited, nil)
@@ -119,13 +124,13 @@ func errorsOfUse(t *testing.T) map[string]error {
 	_, got["ctx"] = c.Call(over, "works", "4", []byte(`{}`))
 	_, got["ctx of a read"] = c.Call(over, "read", "4", []byte(`{}`))
 
-	strict, err := idem.Open(newPath(t), idem.WithRequireScope())
+	strict, err := idem.Open(testkit.NewPath(t), idem.WithRequireScope())
 	require.NoError(t, err)
-	_, got["ErrNoScope"] = strict.Do(newInvoice(t, server.URL(), 500), invoiceOp("1"))
+	_, got["ErrNoScope"] = strict.Do(testkit.NewInvoice(t, server.URL(), 500), invoiceOp("1"))
 	require.NoError(t, strict.Close())
 	require.NoError(t, c.Close())
 	got["ErrClosed"] = works("5", 500)
-	checkJournal(t, path)
+	clientkit.CheckJournal(t, path)
 	return got
 }
 
@@ -162,7 +167,7 @@ func TestAdvice(t *testing.T) {
 		require.Equal(t, want[name], advice, "%s: %v", name, err)
 		require.Equal(t, advice, idem.Advice(fmt.Errorf("step 3: %w", err)), name)
 		require.NotContains(t, advice, "\n")
-		require.NotContains(t, advice, secret)
+		require.NotContains(t, advice, testkit.Secret)
 		require.Less(t, len(advice), 400)
 	}
 	require.Empty(t, idem.Advice(nil))

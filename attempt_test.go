@@ -15,9 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // One attempt on the wire: one write at most, the same bytes and key each time, no
@@ -66,7 +70,7 @@ func hangUp() { panic(http.ErrAbortHandler) }
 
 // says answers in JSON.
 func says(w http.ResponseWriter, status int, body string) {
-	w.Header().Set("Content-Type", asJSON)
+	w.Header().Set("Content-Type", testkit.JSON)
 	w.WriteHeader(status)
 	fmt.Fprint(w, body)
 }
@@ -104,7 +108,7 @@ func TestDyingConnectionIsNotWrittenToTwice(t *testing.T) {
 					}
 					says(w, 200, `{}`)
 				})
-				c := newClient(t, newPath(t), idem.WithPolicy("*", idem.Policy{Retry: quick(), Authorize: authorize}))
+				c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", idem.Policy{Retry: clientkit.Quick(), Authorize: authorize}))
 				do := func(id string) error {
 					req, err := request(f.URL)
 					require.NoError(t, err)
@@ -137,15 +141,15 @@ func TestEveryWayToDieIsOneWrite(t *testing.T) {
 				if secure {
 					opts = append(opts, idemtest.WithTLS())
 				}
-				w := newWorld(t, opts...)
-				c := w.open(idem.WithPolicy("*", promisesNothing()), idem.WithTransport(w.server.Client().Transport))
-				_, err := c.Do(w.invoice(1), idem.Operation{Name: "charge", ID: "opens the connection"})
+				w := clientkit.NewWorld(t, opts...)
+				c := w.Open(idem.WithPolicy("*", clientkit.PromisesNothing()), idem.WithTransport(w.Server.Client().Transport))
+				_, err := c.Do(w.Invoice(1), idem.Operation{Name: "charge", ID: "opens the connection"})
 				require.NoError(t, err)
-				require.NoError(t, w.server.Script(idemtest.Fault{Kind: kind}))
-				before := len(w.server.Arrivals())
-				_, err = c.Do(w.invoice(2), idem.Operation{Name: "charge", ID: "dies"})
+				require.NoError(t, w.Server.Script(idemtest.Fault{Kind: kind}))
+				before := len(w.Server.Arrivals())
+				_, err = c.Do(w.Invoice(2), idem.Operation{Name: "charge", ID: "dies"})
 				require.ErrorIs(t, err, idem.ErrInDoubt)
-				require.LessOrEqual(t, len(w.server.Arrivals())-before, 1)
+				require.LessOrEqual(t, len(w.Server.Arrivals())-before, 1)
 			})
 		}
 	}
@@ -156,19 +160,19 @@ func TestEveryWayToDieIsOneWrite(t *testing.T) {
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []idemtest.FaultKind{idemtest.Redirect302, idemtest.Redirect303, idemtest.Redirect307, idemtest.Redirect307Other} {
-		for name, p := range map[string]idem.Policy{"keys kept": stripe(), "no contract": promisesNothing()} {
+		for name, p := range map[string]idem.Policy{"keys kept": clientkit.Stripe(), "no contract": clientkit.PromisesNothing()} {
 			t.Run(kind.String()+" "+name, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
-				c := w.open(idem.WithPolicy("*", p))
-				require.NoError(t, w.server.Script(idemtest.Fault{Kind: kind}))
-				_, err := c.Do(w.invoice(500), idem.Operation{Name: "charge", ID: "1"})
+				w := clientkit.NewWorld(t)
+				c := w.Open(idem.WithPolicy("*", p))
+				require.NoError(t, w.Server.Script(idemtest.Fault{Kind: kind}))
+				_, err := c.Do(w.Invoice(500), idem.Operation{Name: "charge", ID: "1"})
 				if name == "no contract" {
 					require.ErrorIs(t, err, idem.ErrInDoubt, "who knows who answered")
 				} else {
 					require.NoError(t, err, "asked again where it was sent first")
 				}
-				for _, a := range w.server.Arrivals() {
+				for _, a := range w.Server.Arrivals() {
 					require.Equal(t, "POST /v1/invoices main", a.Method+" "+a.Path+" "+a.Host)
 				}
 			})
@@ -181,8 +185,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(status)
 			})
-			c := newClient(t, newPath(t), idem.WithPolicy("*", promisesNothing()))
-			_, err := c.Do(newInvoice(t, f.URL, 1), idem.Operation{Name: "charge", ID: "1"})
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", clientkit.PromisesNothing()))
+			_, err := c.Do(testkit.NewInvoice(t, f.URL, 1), idem.Operation{Name: "charge", ID: "1"})
 			require.ErrorIs(t, err, idem.ErrInDoubt)
 			require.Len(t, f.arrivals(), 1)
 		}
@@ -193,25 +197,25 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 // next call tries again under the same key.
 func TestLastReplyIsKept(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("*", stripe()))
-	require.NoError(t, w.server.Script(faults(idemtest.TooMany, idemtest.TooManyBare, idemtest.TooMany, idemtest.TooManyBare)...))
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, w.invoice(500))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("*", clientkit.Stripe()))
+	require.NoError(t, w.Server.Script(faults(idemtest.TooMany, idemtest.TooManyBare, idemtest.TooMany, idemtest.TooManyBare)...))
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, w.Invoice(500))
 	require.NoError(t, err)
-	resp, err := in.Do(testCtx(t))
+	resp, err := in.Do(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, 429, resp.StatusCode)
-	require.Contains(t, bodyOf(t, resp), "rate_limit")
+	require.Contains(t, testkit.BodyOf(t, resp), "rate_limit")
 	require.Equal(t, idem.Failed, in.State())
 	require.Equal(t, 4, in.Attempts())
 
-	resp, err = c.Do(w.invoice(500), idem.Operation{Name: "charge", ID: "1"})
+	resp, err = c.Do(w.Invoice(500), idem.Operation{Name: "charge", ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, 200, resp.StatusCode)
-	for _, a := range w.server.Arrivals() {
+	for _, a := range w.Server.Arrivals() {
 		require.Equal(t, in.Key(), a.Key)
 	}
-	require.Len(t, w.server.Arrivals(), 5)
+	require.Len(t, w.Server.Arrivals(), 5)
 }
 
 // A reply that fails leaves its connection open for the next attempt, and for
@@ -219,9 +223,9 @@ func TestLastReplyIsKept(t *testing.T) {
 func TestFailureClosesNoConnection(t *testing.T) {
 	t.Parallel()
 	f := newFarSide(t, func(n int, w http.ResponseWriter) { says(w, map[bool]int{true: 200, false: 503}[n == 4], `{}`) })
-	c := newClient(t, newPath(t), idem.WithPolicy("*", stripe()))
-	_, got := ask(t, c, newInvoice(t, f.URL, 500), "1")
-	require.NoError(t, got.err)
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", clientkit.Stripe()))
+	_, got := ask(t, c, testkit.NewInvoice(t, f.URL, 500), "1")
+	require.NoError(t, got.Err)
 	saw := f.arrivals()
 	require.Len(t, saw, 4)
 	for _, a := range saw {
@@ -232,15 +236,15 @@ func TestFailureClosesNoConnection(t *testing.T) {
 // What a far side asks for is obeyed only up to a bound: a day is not slept through.
 func TestRetryAfterIsCapped(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("*", stripe()))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("*", clientkit.Stripe()))
 	day := idemtest.Fault{Kind: idemtest.TooMany, RetryAfter: 24 * time.Hour}
 	busy := idemtest.Fault{Kind: idemtest.Unavailable503, RetryAfter: 24 * time.Hour}
-	require.NoError(t, w.server.Script(day, busy))
-	resp, err := c.Do(w.invoice(500).WithContext(testCtx(t)), idem.Operation{Name: "charge", ID: "1"})
+	require.NoError(t, w.Server.Script(day, busy))
+	resp, err := c.Do(w.Invoice(500).WithContext(testkit.Context(t)), idem.Operation{Name: "charge", ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, 200, resp.StatusCode)
-	require.Len(t, w.server.Arrivals(), 3)
+	require.Len(t, w.Server.Arrivals(), 3)
 }
 
 // The caller's request is read and never changed, by Begin or by any attempt; what
@@ -253,9 +257,9 @@ func TestCallersRequestIsLeftAlone(t *testing.T) {
 		}
 		says(w, 200, `{}`)
 	})
-	path := newPath(t)
-	c := newClient(t, path, idem.WithPolicy("*", stripe()))
-	req := newInvoice(t, f.URL, 500)
+	path := testkit.NewPath(t)
+	c := clientkit.NewClient(t, path, idem.WithPolicy("*", clientkit.Stripe()))
+	req := testkit.NewInvoice(t, f.URL, 500)
 	req.Header["X-Note"] = []string{"first", "second"}
 	req.Header.Set("Idempotency-Key", "the SDK's own")
 	req.Header.Set("Host", "ignored.example")
@@ -263,7 +267,7 @@ func TestCallersRequestIsLeftAlone(t *testing.T) {
 	req.URL.RawQuery = "expand=customer"
 	req.URL.User = url.UserPassword("user", "pass")
 	header, target, length, getBody := req.Header.Clone(), req.URL.String(), req.ContentLength, req.GetBody != nil
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, req)
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, req)
 	require.NoError(t, err)
 	same := func() {
 		t.Helper()
@@ -276,7 +280,7 @@ func TestCallersRequestIsLeftAlone(t *testing.T) {
 	req.Header["X-Note"][1] = "changed"
 	req.URL.Path, req.Method = "/changed", http.MethodPut
 	header["X-Note"][1], target = "changed", req.URL.String()
-	_, err = in.Do(testCtx(t))
+	_, err = in.Do(testkit.Context(t))
 	require.NoError(t, err)
 	same()
 	saw := f.arrivals()
@@ -294,23 +298,23 @@ func TestCallersRequestIsLeftAlone(t *testing.T) {
 }
 
 // Chatter retries and fails with every log in place, in a process of its own.
-func (children) Chatter(l *link) error {
+func (children) Chatter(l *testkit.Link) error {
 	var server string
-	if err := l.args(&server); err != nil {
+	if err := l.Args(&server); err != nil {
 		return err
 	}
 	var log bytes.Buffer
 	for _, logger := range []*slog.Logger{nil, slog.New(slog.NewTextHandler(&log, nil))} {
-		j, err := idem.OpenJournal(l.hear())
+		j, err := idem.OpenJournal(l.Hear())
 		if err != nil {
 			return err
 		}
-		c, err := idem.New(j, idem.WithPolicy("*", stripe()), idem.WithLogger(logger))
+		c, err := idem.New(j, idem.WithPolicy("*", clientkit.Stripe()), idem.WithLogger(logger))
 		if err != nil {
 			return err
 		}
 		for _, id := range []string{"1", "2"} {
-			req, err := invoiceRequest(server, 500)
+			req, err := testkit.InvoiceRequest(server, 500)
 			if err != nil {
 				return err
 			}
@@ -322,7 +326,7 @@ func (children) Chatter(l *link) error {
 			return err
 		}
 	}
-	l.say("%d bytes logged", min(log.Len(), 1))
+	l.Say("%d bytes logged", min(log.Len(), 1))
 	return nil
 }
 
@@ -330,13 +334,13 @@ func (children) Chatter(l *link) error {
 // given.
 func TestNothingOnStderr(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
+	s := clientkit.NewServer(t)
 	require.NoError(t, s.Script(faults(idemtest.TooMany, idemtest.DropAfter, idemtest.NoFault, idemtest.MismatchForced,
 		idemtest.Garbage, idemtest.HugeHeaders, idemtest.WrongLength)...))
-	p := startChild(t, "Chatter", s.URL())
-	p.tell(newPath(t))
-	p.tell(newPath(t))
-	p.expect("1 bytes logged")
-	p.wait()
-	require.Empty(t, p.stderr.String())
+	p := testkit.StartChild(t, "Chatter", s.URL())
+	p.Tell(testkit.NewPath(t))
+	p.Tell(testkit.NewPath(t))
+	p.Expect("1 bytes logged")
+	p.Wait()
+	require.Empty(t, p.Stderr.String())
 }

@@ -14,8 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // byteServer answers the first request with 503 and the others with 200, and says
@@ -87,7 +91,7 @@ func TestEveryAttemptIsTheSameRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr, heads := byteServer(t)
-			c := newClient(t, newPath(t), idem.WithPolicy("charge", stripe()))
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("charge", clientkit.Stripe()))
 			req, err := http.NewRequest(http.MethodPost, "http://"+addr+"/p", strings.NewReader("a=1"))
 			require.NoError(t, err)
 			change(req)
@@ -116,19 +120,19 @@ func TestAuthorizeWritesIntoOneAttemptOnly(t *testing.T) {
 		}
 	}))
 	t.Cleanup(far.Close)
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Authorize = func(r *http.Request) error {
 		r.Header["Idempotency-Key"][0] = "mine"
 		r.Header["Authorization"][0] += ", signed"
 		return nil
 	}
-	c := newClient(t, newPath(t), idem.WithPolicy("charge", p))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("charge", p))
 	req, err := http.NewRequest(http.MethodPost, far.URL, strings.NewReader("a=1"))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer x")
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, req)
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, req)
 	require.NoError(t, err)
-	_, err = in.Do(testCtx(t))
+	_, err = in.Do(testkit.Context(t))
 	require.NoError(t, err)
 	for i := range 3 {
 		require.Equal(t, in.Key(), keys[i])
@@ -141,7 +145,8 @@ func TestAuthorizeWritesIntoOneAttemptOnly(t *testing.T) {
 type detached struct{ context.Context }
 
 func (detached) Done() <-chan struct{} { return nil }
-func (detached) Err() error            { return nil }
+
+func (detached) Err() error { return nil }
 
 // Every attempt ends after its AttemptTimeout, whatever context the caller has: the
 // time in which a key may be sent is counted with it.
@@ -157,10 +162,10 @@ func TestAnAttemptEndsUnderADetachedContext(t *testing.T) {
 	let := func() { once.Do(func() { close(release) }) }
 	defer let()
 	defer time.AfterFunc(20*time.Second, let).Stop() // so that what is broken fails, and does not hang
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Retry.AttemptTimeout, p.Retry.MaxAttempts = 100*time.Millisecond, 1
-	c := newClient(t, newPath(t), idem.WithPolicy("charge", p))
-	parent, cancel := context.WithTimeout(testCtx(t), 50*time.Millisecond)
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("charge", p))
+	parent, cancel := context.WithTimeout(testkit.Context(t), 50*time.Millisecond)
 	defer cancel()
 	req, err := http.NewRequest(http.MethodPost, far.URL, strings.NewReader("a=1"))
 	require.NoError(t, err)
@@ -172,10 +177,10 @@ func TestAnAttemptEndsUnderADetachedContext(t *testing.T) {
 // caller with an error, never with neither reply nor error.
 func TestAnEndedGoroutineIsInDoubt(t *testing.T) {
 	t.Parallel()
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Authorize = func(*http.Request) error { runtime.Goexit(); return nil }
-	c := newClient(t, newPath(t), idem.WithPolicy("charge", p))
-	resp, err := c.Do(newInvoice(t, "http://api.invalid", 5).WithContext(testCtx(t)), idem.Operation{Name: "charge", ID: "1"})
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("charge", p))
+	resp, err := c.Do(testkit.NewInvoice(t, "http://api.invalid", 5).WithContext(testkit.Context(t)), idem.Operation{Name: "charge", ID: "1"})
 	require.Nil(t, resp)
 	require.ErrorIs(t, err, idem.ErrInDoubt)
 	require.ErrorContains(t, err, "ended the goroutine")

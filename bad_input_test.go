@@ -1,16 +1,18 @@
 package idem_test
 
 import (
-	"database/sql"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Bad input, where the journal should be: a path that cannot be one is refused
@@ -55,18 +57,6 @@ func refuseOpen(t testing.TB, folder, path string, says ...string) {
 	require.Equal(t, before, files(t, folder), "nothing is changed")
 }
 
-// sqliteFile makes a SQLite database of another program.
-func sqliteFile(t testing.TB, path string, statements ...string) {
-	t.Helper()
-	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=rwc")
-	require.NoError(t, err)
-	for _, s := range statements {
-		_, err = db.Exec(s)
-		require.NoError(t, err)
-	}
-	require.NoError(t, db.Close())
-}
-
 func TestPathThatIsNoJournal(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]struct {
@@ -85,17 +75,17 @@ func TestPathThatIsNoJournal(t *testing.T) {
 		}, []string{"not a SQLite database", "name another file"}},
 		"another program's tables": {func(t *testing.T, folder string) string {
 			path := filepath.Join(folder, "other.db")
-			sqliteFile(t, path, "CREATE TABLE theirs (x)", "INSERT INTO theirs VALUES (1)")
+			testkit.SQLiteFile(t, path, "CREATE TABLE theirs (x)", "INSERT INTO theirs VALUES (1)")
 			return path
 		}, []string{"another program", "name another file"}},
 		"another program's id": {func(t *testing.T, folder string) string {
 			path := filepath.Join(folder, "other.db")
-			sqliteFile(t, path, "PRAGMA application_id = 252006673", "CREATE TABLE theirs (x)")
+			testkit.SQLiteFile(t, path, "PRAGMA application_id = 252006673", "CREATE TABLE theirs (x)")
 			return path
 		}, []string{"another program", "name another file", "0xf055111"}},
 		"another program's version": {func(t *testing.T, folder string) string {
 			path := filepath.Join(folder, "other.db")
-			sqliteFile(t, path, "PRAGMA user_version = 7")
+			testkit.SQLiteFile(t, path, "PRAGMA user_version = 7")
 			return path
 		}, []string{"another program", "name another file"}},
 		"a newer version": {func(t *testing.T, folder string) string {
@@ -103,7 +93,7 @@ func TestPathThatIsNoJournal(t *testing.T) {
 			c, err := idem.Open(path)
 			require.NoError(t, err)
 			require.NoError(t, c.Close())
-			sqliteFile(t, path, "PRAGMA user_version = 99")
+			testkit.SQLiteFile(t, path, "PRAGMA user_version = 99")
 			return path
 		}, []string{"newer version", "format 99", "use that version", "nothing was changed"}},
 		"a folder": {func(t *testing.T, folder string) string {
@@ -168,11 +158,11 @@ func TestNoPathAndNoJournal(t *testing.T) {
 // would take each other for other processes. The first one goes on.
 func TestJournalThatIsOpenHere(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
+	s := clientkit.NewServer(t)
 	folder := t.TempDir()
 	path := filepath.Join(folder, "agent.db")
-	c := newClient(t, path, idem.WithPolicy("*", stripe()))
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, newInvoice(t, s.URL(), 500))
+	c := clientkit.NewClient(t, path, idem.WithPolicy("*", clientkit.Stripe()))
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, testkit.NewInvoice(t, s.URL(), 500))
 	require.NoError(t, err)
 
 	symlink, hardLink := filepath.Join(folder, "symlink.db"), filepath.Join(folder, "hardlink.db")
@@ -193,7 +183,7 @@ func TestJournalThatIsOpenHere(t *testing.T) {
 	require.NoFileExists(t, hardLink+".owners")
 	require.NoError(t, os.Remove(hardLink))
 
-	_, err = in.Do(testCtx(t))
+	_, err = in.Do(testkit.Context(t))
 	require.NoError(t, err)
 	require.Len(t, s.Effects(), 1)
 	require.NoError(t, c.Close())
@@ -208,7 +198,7 @@ func TestJournalThatIsOpenHere(t *testing.T) {
 // the others are told.
 func TestJournalOpenedByManyAtOnce(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := testkit.NewPath(t)
 	for round := range 12 { // the first makes it
 		var mu sync.Mutex
 		var open []*idem.Client
@@ -234,5 +224,5 @@ func TestJournalOpenedByManyAtOnce(t *testing.T) {
 		require.Len(t, open, 1, "round %d: one wins", round)
 		require.NoError(t, open[0].Close())
 	}
-	checkJournal(t, path)
+	clientkit.CheckJournal(t, path)
 }

@@ -11,8 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Bad input: what cannot be begun is refused before anything is durable or sent.
@@ -56,7 +60,7 @@ func (x badRequest) request(t testing.TB, server string) (*http.Request, *tracke
 	if x.body == nil {
 		body.Reader = strings.NewReader(goodForm)
 	}
-	req := newInvoice(t, server, 500)
+	req := testkit.NewInvoice(t, server, 500)
 	req.Body, req.ContentLength, req.GetBody = body, -1, nil
 	if x.length != 0 {
 		req.ContentLength = x.length
@@ -143,9 +147,9 @@ func badRequests() map[string]badRequest {
 		}},
 		"UUID where 32 fit":      {says: []string{"36 bytes", "1 to 32", "Contract.NewKey"}, policy: func(p *idem.Policy) { p.Contract.MaxKey = 32 }},
 		"key the far side hates": {is: errReader, says: []string{"Contract.NewKey"}, policy: func(p *idem.Policy) { p.Contract.CheckKey = func(string) error { return errReader } }},
-		"no JSON for the key":    field(asJSON, "amount=500"),
-		"no object for the key":  field(asJSON, "[1]"),
-		"no body for the key":    field(asJSON, ""),
+		"no JSON for the key":    field(testkit.JSON, "amount=500"),
+		"no object for the key":  field(testkit.JSON, "[1]"),
+		"no body for the key":    field(testkit.JSON, ""),
 	}
 }
 
@@ -154,17 +158,17 @@ func TestBadRequests(t *testing.T) {
 	for name, x := range badRequests() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t)
-			p := stripe()
+			s := clientkit.NewServer(t)
+			p := clientkit.Stripe()
 			if x.policy != nil {
 				x.policy(&p)
 			}
-			c := newClient(t, newPath(t), idem.WithMaxPayload(2000),
-				idem.WithPolicy("*", p), idem.WithPolicy("good", stripe()))
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithMaxPayload(2000),
+				idem.WithPolicy("*", p), idem.WithPolicy("good", clientkit.Stripe()))
 			good := func(id string) string {
-				resp, err := c.Do(newInvoice(t, s.URL(), 500), idem.Operation{Name: "good", ID: id})
+				resp, err := c.Do(testkit.NewInvoice(t, s.URL(), 500), idem.Operation{Name: "good", ID: id})
 				require.NoError(t, err)
-				return bodyOf(t, resp)
+				return testkit.BodyOf(t, resp)
 			}
 			before := good("before")
 
@@ -188,7 +192,7 @@ func TestBadRequests(t *testing.T) {
 				require.EqualValues(t, 1, body.closed.Load(), "the body is closed once")
 			}
 			req, body := x.request(t, s.URL())
-			_, err := c.Begin(testCtx(t), op, req)
+			_, err := c.Begin(testkit.Context(t), op, req)
 			refused(err, body)
 			if x.body == nil { // a reader is read only once
 				req, body = x.request(t, s.URL())
@@ -197,7 +201,7 @@ func TestBadRequests(t *testing.T) {
 			}
 
 			require.Len(t, s.Arrivals(), 1, "nothing else arrived")
-			for in, err := range c.Intents(testCtx(t), idem.Filter{}) {
+			for in, err := range c.Intents(testkit.Context(t), idem.Filter{}) {
 				require.NoError(t, err)
 				require.Equal(t, "before", in.Operation().ID, "nothing was recorded of it")
 			}
@@ -211,8 +215,8 @@ func TestBadRequests(t *testing.T) {
 // A read-only operation is refused for the same reasons, and says so as well.
 func TestBadReadOnlyRequests(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	c := newClient(t, newPath(t), idem.WithPolicy("*", idem.Policy{Effect: idem.ReadOnly}), idem.WithMaxPayload(2000))
+	s := clientkit.NewServer(t)
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", idem.Policy{Effect: idem.ReadOnly}), idem.WithMaxPayload(2000))
 	for name, x := range badRequests() {
 		if x.policy != nil {
 			continue // it has no key
@@ -233,17 +237,17 @@ func TestBadReadOnlyRequests(t *testing.T) {
 	}
 	require.Empty(t, s.Arrivals())
 
-	_, err := c.Begin(testCtx(t), idem.Operation{Name: "list"}, newInvoice(t, s.URL(), 1))
+	_, err := c.Begin(testkit.Context(t), idem.Operation{Name: "list"}, testkit.NewInvoice(t, s.URL(), 1))
 	require.ErrorContains(t, err, "list is ReadOnly")
 	require.ErrorContains(t, err, "Client.Do")
 }
 
 func TestNilRequest(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	for _, call := range []func() error{
 		func() error { _, err := c.Do(nil, idem.Operation{Name: "bad"}); return err },
-		func() error { _, err := c.Begin(testCtx(t), idem.Operation{Name: "bad"}, nil); return err },
+		func() error { _, err := c.Begin(testkit.Context(t), idem.Operation{Name: "bad"}, nil); return err },
 		func() error { _, err := c.Do(&http.Request{}, idem.Operation{Name: "bad"}); return err },
 		func() error { _, err := c.Do(&http.Request{URL: &url.URL{}}, idem.Operation{Name: "bad"}); return err },
 	} {
@@ -254,8 +258,8 @@ func TestNilRequest(t *testing.T) {
 
 func TestContextThatEndedBefore(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	c := newClient(t, newPath(t), idem.WithPolicy("*", stripe()))
+	s := clientkit.NewServer(t)
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", clientkit.Stripe()))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	x := badRequest{}
@@ -265,21 +269,21 @@ func TestContextThatEndedBefore(t *testing.T) {
 	require.ErrorContains(t, err, "late 1")
 	require.ErrorContains(t, err, "nothing was sent")
 	require.EqualValues(t, 1, body.closed.Load())
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "late", ID: "1"}, newInvoice(t, s.URL(), 500))
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "late", ID: "1"}, testkit.NewInvoice(t, s.URL(), 500))
 	require.NoError(t, err)
 	_, err = in.Do(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, idem.ErrInDoubt)
 	require.ErrorContains(t, err, "nothing was sent")
 	require.Empty(t, s.Arrivals())
-	_, err = in.Do(testCtx(t))
+	_, err = in.Do(testkit.Context(t))
 	require.NoError(t, err)
 }
 
 func TestScopeThatIsRequired(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	c := newClient(t, newPath(t), idem.WithPolicy("*", stripe()), idem.WithRequireScope())
+	s := clientkit.NewServer(t)
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", clientkit.Stripe()), idem.WithRequireScope())
 	x := badRequest{}
 	req, body := x.request(t, s.URL())
 	_, err := c.Do(req, idem.Operation{Name: "charge", ID: "1"})
@@ -290,25 +294,25 @@ func TestScopeThatIsRequired(t *testing.T) {
 	require.EqualValues(t, 1, body.closed.Load())
 	require.Empty(t, s.Arrivals())
 	req, _ = x.request(t, s.URL())
-	_, err = c.Do(req.WithContext(idem.WithScope(testCtx(t), "run-1")), idem.Operation{Name: "charge", ID: "1"})
+	_, err = c.Do(req.WithContext(idem.WithScope(testkit.Context(t), "run-1")), idem.Operation{Name: "charge", ID: "1"})
 	require.NoError(t, err)
 }
 
 // A client that is closed says so to every method, and touches nothing.
 func TestClosedClient(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	path := newPath(t)
-	c := newClient(t, path, idem.WithPolicy("*", stripe()))
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, newInvoice(t, s.URL(), 500))
+	s := clientkit.NewServer(t)
+	path := testkit.NewPath(t)
+	c := clientkit.NewClient(t, path, idem.WithPolicy("*", clientkit.Stripe()))
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, testkit.NewInvoice(t, s.URL(), 500))
 	require.NoError(t, err)
-	other := newInvoice(t, s.URL(), 500)
+	other := testkit.NewInvoice(t, s.URL(), 500)
 	tool, err := idem.NewTool(c, "tool", idem.Policy{}, func(context.Context, string, int) (int, error) { return 0, errReader })
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	require.NoError(t, c.Close(), "closing again does nothing")
 
-	ctx := testCtx(t)
+	ctx := testkit.Context(t)
 	for name, call := range map[string]func() error{
 		"Begin":     func() error { _, err := c.Begin(ctx, idem.Operation{Name: "charge"}, other); return err },
 		"Do":        func() error { _, err := c.Do(other, idem.Operation{Name: "charge"}); return err },
@@ -345,7 +349,7 @@ func TestClosedClient(t *testing.T) {
 	require.ErrorIs(t, err, idem.ErrClosed)
 	require.EqualValues(t, 1, body.closed.Load())
 	require.Empty(t, s.Arrivals())
-	require.Equal(t, in.Key(), readJournal(t, path)[0].Key(), "what was begun is there")
+	require.Equal(t, in.Key(), clientkit.ReadJournal(t, path)[0].Key(), "what was begun is there")
 }
 
 // Contracts and policies that contradict themselves are refused when the client is
@@ -358,7 +362,7 @@ func TestBadPolicies(t *testing.T) {
 		return idem.WithPolicy("charge", idem.Policy{Contract: c})
 	}
 	policy := func(change func(*idem.Policy)) idem.Option {
-		p := stripe()
+		p := clientkit.Stripe()
 		change(&p)
 		return idem.WithPolicy("charge", p)
 	}
@@ -385,7 +389,7 @@ func TestBadPolicies(t *testing.T) {
 		"empty pointer":         {policy(func(p *idem.Policy) { p.Ignore = []string{""} }), "pointer"},
 		"negative window":       {policy(func(p *idem.Policy) { p.Window = -1 }), "negative"},
 		"limit without time":    {policy(func(p *idem.Policy) { p.Limit.Intents = 1 }), "Per"},
-		"no name":               {idem.WithPolicy("", stripe()), "operation name"},
+		"no name":               {idem.WithPolicy("", clientkit.Stripe()), "operation name"},
 		"no retention":          {idem.WithRetention(0, time.Hour), "WithRetention"},
 		"outcomes too long":     {idem.WithRetention(2*time.Hour, time.Hour), "WithRetention"},
 		"no payload":            {idem.WithMaxPayload(0), "WithMaxPayload"},
@@ -394,7 +398,7 @@ func TestBadPolicies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := newPath(t)
+			path := testkit.NewPath(t)
 			_, err := idem.Open(path, x.option)
 			require.ErrorContains(t, err, "idem: ")
 			require.ErrorContains(t, err, x.says)

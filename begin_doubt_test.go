@@ -10,28 +10,18 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
-
-// Failed means that nothing happened. A refusal that comes after an attempt that
-// may have had its effect proves nothing about that attempt: in doubt, never
-// failed, whatever the refusal is. This is where naive clients lose money.
-
-// lost is a step of a script: the connection is closed without a reply, after the
-// request was read whole.
-const lost = 0
-
-// step is one reply of a scripted server.
-type step struct {
-	status int
-	header http.Header
-}
 
 // scripted is a server that does a step for each request, and the last one for
 // all that follow.
-func scripted(t *testing.T, steps ...step) (url string, arrivals *atomic.Int64) {
+func scripted(t *testing.T, steps ...clientkit.Step) (url string, arrivals *atomic.Int64) {
 	arrivals = new(atomic.Int64)
 	var mu sync.Mutex
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,15 +38,15 @@ func scripted(t *testing.T, steps ...step) (url string, arrivals *atomic.Int64) 
 			steps = steps[1:]
 		}
 		mu.Unlock()
-		if now.status == lost {
+		if now.Status == clientkit.Lost {
 			panic(http.ErrAbortHandler)
 		}
-		for name, values := range now.header {
+		for name, values := range now.Header {
 			w.Header()[name] = values
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(now.status)
-		fmt.Fprintf(w, `{"answer":%d}`, now.status)
+		w.WriteHeader(now.Status)
+		fmt.Fprintf(w, `{"answer":%d}`, now.Status)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, arrivals
@@ -69,23 +59,23 @@ func TestARefusalAfterALostReplyIsInDoubt(t *testing.T) {
 	for _, status := range []int{302, 400, 401, 402, 403, 404, 405, 408, 409, 410, 412, 422, 425, 429, 500, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			url, arrivals := scripted(t, step{status: lost}, step{status: status})
-			c := newClient(t, newPath(t), idem.WithPolicy("create_invoice", stripe()))
-			in, err := c.Begin(context.Background(), order(), newInvoice(t, url, 500))
+			url, arrivals := scripted(t, clientkit.Step{Status: clientkit.Lost}, clientkit.Step{Status: status})
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("create_invoice", clientkit.Stripe()))
+			in, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, url, 500))
 			require.NoError(t, err)
 			requireDoubt(t, c, in)
 			require.GreaterOrEqual(t, arrivals.Load(), int64(2))
 		})
 		t.Run(fmt.Sprint(status, " in the next call"), func(t *testing.T) {
 			t.Parallel()
-			url, _ := scripted(t, step{status: lost}, step{status: status})
-			once := stripe()
+			url, _ := scripted(t, clientkit.Step{Status: clientkit.Lost}, clientkit.Step{Status: status})
+			once := clientkit.Stripe()
 			once.Retry.MaxAttempts = 1
-			c := newClient(t, newPath(t), idem.WithPolicy("create_invoice", once))
-			in, err := c.Begin(context.Background(), order(), newInvoice(t, url, 500))
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("create_invoice", once))
+			in, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, url, 500))
 			require.NoError(t, err)
 			requireDoubt(t, c, in)
-			again, err := c.Begin(context.Background(), order(), newInvoice(t, url, 500))
+			again, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, url, 500))
 			require.NoError(t, err)
 			require.Equal(t, in.Key(), again.Key())
 			requireDoubt(t, c, again)
@@ -98,9 +88,9 @@ func TestARefusalAfterALostReplyIsInDoubt(t *testing.T) {
 // payload cannot be exchanged for another.
 func requireDoubt(t *testing.T, c *idem.Client, in *idem.Intent) {
 	t.Helper()
-	got := do(context.Background(), in)
-	require.ErrorIs(t, got.err, idem.ErrInDoubt)
-	require.Zero(t, got.status)
+	got := clientkit.Do(context.Background(), in)
+	require.ErrorIs(t, got.Err, idem.ErrInDoubt)
+	require.Zero(t, got.Status)
 	require.Equal(t, idem.InDoubt, in.State())
 	on, err := c.Lookup(context.Background(), in.Key())
 	require.NoError(t, err)
@@ -125,21 +115,21 @@ func TestARefusalAfterAnEffectIsInDoubt(t *testing.T) {
 		for _, first := range []idemtest.FaultKind{idemtest.DropAfter, idemtest.CutBody, idemtest.GatewayTime504, idemtest.DropBefore} {
 			t.Run(first.String()+" then "+refusal.String(), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
-				p := stripe()
+				w := clientkit.NewWorld(t)
+				p := clientkit.Stripe()
 				p.Retry.MaxAttempts = 2
-				c := w.open(idem.WithPolicy("create_invoice", p))
-				require.NoError(t, w.server.Script(faults(first, refusal)...))
-				in := w.mustBegin(c, 500)
+				c := w.Open(idem.WithPolicy("create_invoice", p))
+				require.NoError(t, w.Server.Script(faults(first, refusal)...))
+				in := w.MustBegin(c, 500)
 				requireDoubt(t, c, in)
-				require.Len(t, w.server.Arrivals(), 2)
+				require.Len(t, w.Server.Arrivals(), 2)
 
-				again := w.mustBegin(c, 500)
-				got := do(context.Background(), again)
-				require.NoError(t, got.err)
-				require.Equal(t, w.object(in.Key()), got.body)
+				again := w.MustBegin(c, 500)
+				got := clientkit.Do(context.Background(), again)
+				require.NoError(t, got.Err)
+				require.Equal(t, w.Object(in.Key()), got.Body)
 				require.Equal(t, in.Key(), again.Key())
-				require.Len(t, w.server.Effects(), 1)
+				require.Len(t, w.Server.Effects(), 1)
 			})
 		}
 	}
@@ -152,25 +142,25 @@ func TestNotSentAfterALostReplyIsInDoubt(t *testing.T) {
 	for _, gone := range []bool{true, false} {
 		t.Run(map[bool]string{true: "connection refused", false: "not authorized"}[gone], func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			require.NoError(t, w.server.Script(faults(idemtest.DropAfter)...))
-			p := stripe()
+			w := clientkit.NewWorld(t)
+			require.NoError(t, w.Server.Script(faults(idemtest.DropAfter)...))
+			p := clientkit.Stripe()
 			allow, attempts := p.Authorize, 0
 			p.Authorize = func(r *http.Request) error {
 				if attempts++; attempts == 1 {
 					return allow(r)
 				}
 				if gone {
-					return w.server.Close()
+					return w.Server.Close()
 				}
 				return context.DeadlineExceeded
 			}
-			c := w.open(idem.WithPolicy("create_invoice", p))
-			in := w.mustBegin(c, 500)
+			c := w.Open(idem.WithPolicy("create_invoice", p))
+			in := w.MustBegin(c, 500)
 			requireDoubt(t, c, in)
-			require.Len(t, w.server.Arrivals(), 1)
+			require.Len(t, w.Server.Arrivals(), 1)
 			require.Equal(t, 4, in.Attempts())
-			require.Len(t, w.server.Effects(), 1)
+			require.Len(t, w.Server.Effects(), 1)
 		})
 	}
 }
@@ -183,24 +173,24 @@ func TestARefusalAfterATakeOverIsInDoubt(t *testing.T) {
 		for _, sent := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%v sent=%v", refusal, sent), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
-				args := agentArgs{ID: "order-1", Cents: 500}
+				w := clientkit.NewWorld(t)
+				args := clientkit.AgentArgs{ID: "order-1", Cents: 500}
 				if sent {
-					w.killAfterEffect(args)
+					w.KillAfterEffect(args)
 				} else {
-					agent := w.agent(args)
-					w.begin(agent)
-					agent.kill()
+					agent := w.Agent(args)
+					w.Begin(agent)
+					agent.Kill()
 				}
-				require.NoError(t, w.server.Script(faults(refusal)...))
-				p := stripe()
+				require.NoError(t, w.Server.Script(faults(refusal)...))
+				p := clientkit.Stripe()
 				p.Retry.MaxAttempts = 1
-				c := w.open(idem.WithPolicy("create_invoice", p))
-				requireDoubt(t, c, w.mustBegin(c, 500))
-				got := do(context.Background(), w.mustBegin(c, 500))
-				require.NoError(t, got.err)
-				require.Equal(t, sent, got.replayed)
-				require.Len(t, w.server.Effects(), 1)
+				c := w.Open(idem.WithPolicy("create_invoice", p))
+				requireDoubt(t, c, w.MustBegin(c, 500))
+				got := clientkit.Do(context.Background(), w.MustBegin(c, 500))
+				require.NoError(t, got.Err)
+				require.Equal(t, sent, got.Replayed)
+				require.Len(t, w.Server.Effects(), 1)
 			})
 		}
 	}
@@ -211,14 +201,14 @@ func TestARefusalAfterATakeOverIsInDoubt(t *testing.T) {
 func TestAStoredRefusalAfterALostReplyIsAFailure(t *testing.T) {
 	t.Parallel()
 	stored := http.Header{"Idempotent-Replayed": {"true"}}
-	url, arrivals := scripted(t, step{status: lost}, step{status: 400, header: stored})
-	c := newClient(t, newPath(t), idem.WithPolicy("create_invoice", stripe()))
-	in, err := c.Begin(context.Background(), order(), newInvoice(t, url, 500))
+	url, arrivals := scripted(t, clientkit.Step{Status: clientkit.Lost}, clientkit.Step{Status: 400, Header: stored})
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("create_invoice", clientkit.Stripe()))
+	in, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, url, 500))
 	require.NoError(t, err)
-	got := do(context.Background(), in)
-	require.NoError(t, got.err)
-	require.Equal(t, 400, got.status)
-	require.True(t, got.replayed)
+	got := clientkit.Do(context.Background(), in)
+	require.NoError(t, got.Err)
+	require.Equal(t, 400, got.Status)
+	require.True(t, got.Replayed)
 	require.Equal(t, idem.Failed, in.State())
 	require.Equal(t, int64(2), arrivals.Load())
 }
@@ -230,13 +220,13 @@ func TestARefusalWithACleanHistoryIsAFailure(t *testing.T) {
 	for _, status := range []int{400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 417, 421, 422, 425, 426, 428, 429, 431} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			url, _ := scripted(t, step{status: status})
-			c := newClient(t, newPath(t), idem.WithPolicy("create_invoice", stripe()))
-			in, err := c.Begin(context.Background(), order(), newInvoice(t, url, 500))
+			url, _ := scripted(t, clientkit.Step{Status: status})
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("create_invoice", clientkit.Stripe()))
+			in, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, url, 500))
 			require.NoError(t, err)
-			got := do(context.Background(), in)
-			require.NoError(t, got.err)
-			require.Equal(t, status, got.status)
+			got := clientkit.Do(context.Background(), in)
+			require.NoError(t, got.Err)
+			require.Equal(t, status, got.Status)
 			require.Equal(t, idem.Failed, in.State())
 		})
 	}

@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // The rows of the Begin table that need another process: one that lives, and one
@@ -18,79 +22,72 @@ import (
 // refused at once.
 func TestBeginWaitsForAnotherProcessOutcome(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]agentArgs{"keys kept": {}, "no contract": {NoContract: true}} {
+	for name, args := range map[string]clientkit.AgentArgs{"keys kept": {}, "no contract": {NoContract: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := clientkit.NewWorld(t)
 			args.ID, args.Cents = "order-1", 500
-			p := w.agent(args)
-			key := w.begin(p)
-			require.NoError(t, w.server.Script(holdReply()))
-			p.tell("start")
-			p.expect("started")
-			require.NoError(t, w.server.WaitArrivals(testCtx(t), 1))
+			p := w.Agent(args)
+			key := w.Begin(p)
+			require.NoError(t, w.Server.Script(clientkit.HoldReply()))
+			p.Tell("start")
+			p.Expect("started")
+			require.NoError(t, w.Server.WaitArrivals(testkit.Context(t), 1))
 
-			c := w.open(idem.WithPolicy("create_invoice", policyFor(args)))
-			in := w.mustBegin(c, 500)
+			c := w.Open(idem.WithPolicy("create_invoice", clientkit.PolicyFor(args)))
+			in := w.MustBegin(c, 500)
 			require.Equal(t, key, in.Key())
-			w.refusesOther(c, key)
-			ctx := watch(testCtx(t), 6)
-			got := doing(ctx, in)
-			ctx.waiting(t)
-			w.server.Release()
-			theirs := p.hear()
+			w.RefusesOther(c, key)
+			ctx := clientkit.Watch(testkit.Context(t), 6)
+			got := clientkit.Doing(ctx, in)
+			ctx.Waiting(t)
+			w.Server.Release()
+			theirs := p.Hear()
 			ours := <-got
-			require.NoError(t, ours.err)
-			require.True(t, ours.replayed)
-			require.Equal(t, theirs, "200 "+ours.body)
-			require.Len(t, w.server.Arrivals(), 1)
-			p.tell("close")
-			p.expect("closed")
-			p.wait()
+			require.NoError(t, ours.Err)
+			require.True(t, ours.Replayed)
+			require.Equal(t, theirs, "200 "+ours.Body)
+			require.Len(t, w.Server.Arrivals(), 1)
+			p.Tell("close")
+			p.Expect("closed")
+			p.Wait()
 		})
 	}
-}
-
-func policyFor(args agentArgs) idem.Policy {
-	if args.NoContract {
-		return promisesNothing()
-	}
-	return stripe()
 }
 
 // Pending in a live other process that releases it, or dies: this caller runs it,
 // under the same key.
 func TestBeginWaitsForAnotherProcessRelease(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]agentArgs{"keys kept": {}, "no contract": {NoContract: true}} {
+	for name, args := range map[string]clientkit.AgentArgs{"keys kept": {}, "no contract": {NoContract: true}} {
 		for _, dies := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", dies", false: ", closes"}[dies], func(t *testing.T) {
 				t.Parallel()
 				args := args // the two run at once
-				w := newWorld(t)
+				w := clientkit.NewWorld(t)
 				args.ID, args.Cents = "order-1", 500
-				p := w.agent(args)
-				key := w.begin(p)
-				c := w.open(idem.WithPolicy("create_invoice", policyFor(args)))
-				in := w.mustBegin(c, 500)
+				p := w.Agent(args)
+				key := w.Begin(p)
+				c := w.Open(idem.WithPolicy("create_invoice", clientkit.PolicyFor(args)))
+				in := w.MustBegin(c, 500)
 				require.Equal(t, key, in.Key())
-				ctx := watch(testCtx(t), 6)
-				got := doing(ctx, in)
-				ctx.waiting(t)
-				require.Empty(t, w.server.Arrivals(), "it was sent although its owner lives")
+				ctx := clientkit.Watch(testkit.Context(t), 6)
+				got := clientkit.Doing(ctx, in)
+				ctx.Waiting(t)
+				require.Empty(t, w.Server.Arrivals(), "it was sent although its owner lives")
 				if dies {
-					p.kill()
+					p.Kill()
 				} else {
-					p.tell("close")
-					p.expect("closed")
-					p.wait()
+					p.Tell("close")
+					p.Expect("closed")
+					p.Wait()
 				}
 				ours := <-got
-				require.NoError(t, ours.err)
-				require.False(t, ours.replayed)
-				require.Equal(t, http.StatusOK, ours.status)
-				require.Len(t, w.server.EffectsOf(key), 1)
-				require.Len(t, w.server.Arrivals(), 1)
+				require.NoError(t, ours.Err)
+				require.False(t, ours.Replayed)
+				require.Equal(t, http.StatusOK, ours.Status)
+				require.Len(t, w.Server.EffectsOf(key), 1)
+				require.Len(t, w.Server.Arrivals(), 1)
 			})
 		}
 	}
@@ -101,21 +98,21 @@ func TestBeginWaitsForAnotherProcessRelease(t *testing.T) {
 // is none, nothing was sent.
 func TestBeginWaitsForAnotherProcessUntilCtxEnds(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]agentArgs{"keys kept": {}, "no contract": {NoContract: true}} {
+	for name, args := range map[string]clientkit.AgentArgs{"keys kept": {}, "no contract": {NoContract: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := clientkit.NewWorld(t)
 			args.ID, args.Cents = "order-1", 500
-			p := w.agent(args)
-			key := w.begin(p)
-			c := w.open(idem.WithPolicy("create_invoice", policyFor(args)))
-			in := w.mustBegin(c, 500)
-			inner, cancel := context.WithCancel(testCtx(t))
-			ctx := watch(inner, 6)
-			got := doing(ctx, in)
-			ctx.waiting(t)
+			p := w.Agent(args)
+			key := w.Begin(p)
+			c := w.Open(idem.WithPolicy("create_invoice", clientkit.PolicyFor(args)))
+			in := w.MustBegin(c, 500)
+			inner, cancel := context.WithCancel(testkit.Context(t))
+			ctx := clientkit.Watch(inner, 6)
+			got := clientkit.Doing(ctx, in)
+			ctx.Waiting(t)
 			cancel()
-			err := (<-got).err
+			err := (<-got).Err
 			require.ErrorIs(t, err, context.Canceled)
 			require.ErrorContains(t, err, key)
 			if args.NoContract {
@@ -124,10 +121,10 @@ func TestBeginWaitsForAnotherProcessUntilCtxEnds(t *testing.T) {
 			} else {
 				require.ErrorIs(t, err, idem.ErrInDoubt)
 			}
-			require.Empty(t, w.server.Arrivals())
-			p.tell("do")
-			require.Contains(t, p.hear(), "200 ", "the owner was not disturbed")
-			require.Len(t, w.server.Arrivals(), 1)
+			require.Empty(t, w.Server.Arrivals())
+			p.Tell("do")
+			require.Contains(t, p.Hear(), "200 ", "the owner was not disturbed")
+			require.Len(t, w.Server.Arrivals(), 1)
 		})
 	}
 }
@@ -137,21 +134,21 @@ func TestBeginWaitsForAnotherProcessUntilCtxEnds(t *testing.T) {
 // refused: it may yet be sent.
 func TestBeginSendsWhatADeadOwnerNeverSent(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	args := agentArgs{ID: "order-1", Cents: 500, NoContract: true}
-	p := w.agent(args)
-	key := w.begin(p)
-	p.kill()
-	c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
-	w.refusesOther(c, key)
-	in := w.mustBegin(c, 500)
+	w := clientkit.NewWorld(t)
+	args := clientkit.AgentArgs{ID: "order-1", Cents: 500, NoContract: true}
+	p := w.Agent(args)
+	key := w.Begin(p)
+	p.Kill()
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.PromisesNothing()))
+	w.RefusesOther(c, key)
+	in := w.MustBegin(c, 500)
 	require.Equal(t, key, in.Key())
 	require.Zero(t, in.FirstSent())
-	got := do(context.Background(), in)
-	require.NoError(t, got.err)
-	require.Equal(t, http.StatusOK, got.status)
+	got := clientkit.Do(context.Background(), in)
+	require.NoError(t, got.Err)
+	require.Equal(t, http.StatusOK, got.Status)
 	require.Equal(t, 1, in.Attempts())
-	require.Len(t, w.server.EffectsOf(key), 1)
+	require.Len(t, w.Server.EffectsOf(key), 1)
 }
 
 // Pending, owner dead, inside the window: the same key again, whether the dead
@@ -161,27 +158,27 @@ func TestBeginTakesOverInsideTheWindow(t *testing.T) {
 	for _, sent := range []bool{true, false} {
 		t.Run(map[bool]string{true: "sent", false: "not sent"}[sent], func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			args := agentArgs{ID: "order-1", Cents: 500}
+			w := clientkit.NewWorld(t)
+			args := clientkit.AgentArgs{ID: "order-1", Cents: 500}
 			key := ""
 			if sent {
-				key = w.killAfterEffect(args)
+				key = w.KillAfterEffect(args)
 			} else {
-				p := w.agent(args)
-				key = w.begin(p)
-				p.kill()
+				p := w.Agent(args)
+				key = w.Begin(p)
+				p.Kill()
 			}
-			c := w.open(idem.WithPolicy("create_invoice", stripe()))
-			w.refusesOther(c, key)
-			in := w.mustBegin(c, 500)
+			c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+			w.RefusesOther(c, key)
+			in := w.MustBegin(c, 500)
 			require.Equal(t, key, in.Key())
 			require.Equal(t, idem.Pending, in.State())
 			require.NotZero(t, in.FirstSent(), "it may have been sent")
-			got := do(context.Background(), in)
-			require.NoError(t, got.err)
-			require.Equal(t, sent, got.replayed)
-			require.Equal(t, w.object(key), got.body)
-			require.Len(t, w.server.Effects(), 1)
+			got := clientkit.Do(context.Background(), in)
+			require.NoError(t, got.Err)
+			require.Equal(t, sent, got.Replayed)
+			require.Equal(t, w.Object(key), got.Body)
+			require.Len(t, w.Server.Effects(), 1)
 		})
 	}
 }
@@ -192,42 +189,42 @@ func TestBeginDoubtsWhatADeadOwnerMayHaveSent(t *testing.T) {
 	t.Parallel()
 	tomorrow := func() time.Time { return time.Now().Add(25 * time.Hour) }
 	for name, c := range map[string]struct {
-		args agentArgs
+		args clientkit.AgentArgs
 		wall func() time.Time
 	}{
-		"past the window": {agentArgs{ID: "order-1", Cents: 500}, tomorrow},
-		"no contract":     {agentArgs{ID: "order-1", Cents: 500, NoContract: true}, time.Now},
+		"past the window": {clientkit.AgentArgs{ID: "order-1", Cents: 500}, tomorrow},
+		"no contract":     {clientkit.AgentArgs{ID: "order-1", Cents: 500, NoContract: true}, time.Now},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			key := w.killAfterEffect(c.args)
-			client := w.open(idem.WithPolicy("create_invoice", policyFor(c.args)), idem.WithWall(c.wall))
-			w.refusesOther(client, key)
-			in := w.mustBegin(client, 500)
+			w := clientkit.NewWorld(t)
+			key := w.KillAfterEffect(c.args)
+			client := w.Open(idem.WithPolicy("create_invoice", clientkit.PolicyFor(c.args)), idem.WithClock(c.wall))
+			w.RefusesOther(client, key)
+			in := w.MustBegin(client, 500)
 			require.Equal(t, key, in.Key())
-			require.ErrorIs(t, do(context.Background(), in).err, idem.ErrInDoubt)
+			require.ErrorIs(t, clientkit.Do(context.Background(), in).Err, idem.ErrInDoubt)
 			require.Equal(t, idem.InDoubt, in.State())
-			require.ErrorIs(t, do(context.Background(), w.mustBegin(client, 500)).err, idem.ErrInDoubt)
-			require.Len(t, w.server.Arrivals(), 1)
+			require.ErrorIs(t, clientkit.Do(context.Background(), w.MustBegin(client, 500)).Err, idem.ErrInDoubt)
+			require.Len(t, w.Server.Arrivals(), 1)
 		})
 		t.Run(name+", asked", func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			key := w.killAfterEffect(c.args)
+			w := clientkit.NewWorld(t)
+			key := w.KillAfterEffect(c.args)
 			var asked atomic.Int64
-			p := policyFor(c.args)
+			p := clientkit.PolicyFor(c.args)
 			p.Reconcile = func(_ context.Context, in *idem.Intent) (idem.Resolution, error) {
 				asked.Add(1)
-				return idem.Resolution{State: idem.Succeeded, Result: []byte(w.object(in.Key())), Note: "found"}, nil
+				return idem.Resolution{State: idem.Succeeded, Result: []byte(w.Object(in.Key())), Note: "found"}, nil
 			}
-			client := w.open(idem.WithPolicy("create_invoice", p), idem.WithWall(c.wall))
-			in := w.mustBegin(client, 500)
-			got := do(context.Background(), in)
-			require.NoError(t, got.err)
-			require.Equal(t, w.object(key), got.body)
+			client := w.Open(idem.WithPolicy("create_invoice", p), idem.WithClock(c.wall))
+			in := w.MustBegin(client, 500)
+			got := clientkit.Do(context.Background(), in)
+			require.NoError(t, got.Err)
+			require.Equal(t, w.Object(key), got.Body)
 			require.Equal(t, int64(1), asked.Load())
-			require.Len(t, w.server.Arrivals(), 1)
+			require.Len(t, w.Server.Arrivals(), 1)
 		})
 	}
 }
@@ -236,14 +233,14 @@ func TestBeginDoubtsWhatADeadOwnerMayHaveSent(t *testing.T) {
 // far side has not begun to count.
 func TestBeginStampsTheWindowAnewWhenNothingWasSent(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	first := w.open(idem.WithPolicy("create_invoice", stripe()))
-	in := w.mustBegin(first, 500)
+	w := clientkit.NewWorld(t)
+	first := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+	in := w.MustBegin(first, 500)
 	require.NoError(t, first.Close(), "which releases it: provably never sent")
 	tomorrow := func() time.Time { return time.Now().Add(25 * time.Hour) }
-	c := w.open(idem.WithPolicy("create_invoice", stripe()), idem.WithWall(tomorrow))
-	again := w.mustBegin(c, 500)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()), idem.WithClock(tomorrow))
+	again := w.MustBegin(c, 500)
 	require.Equal(t, in.Key(), again.Key())
-	require.NoError(t, do(context.Background(), again).err)
-	require.Len(t, w.server.EffectsOf(in.Key()), 1)
+	require.NoError(t, clientkit.Do(context.Background(), again).Err)
+	require.Len(t, w.Server.EffectsOf(in.Key()), 1)
 }

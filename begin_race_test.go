@@ -4,8 +4,12 @@ import (
 	"context"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
+
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // slowBegin is a journal whose first Begin returns only when it is let go, though
@@ -15,9 +19,9 @@ type slowBegin struct {
 	began, release chan struct{}
 }
 
-func (s *slowBegin) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (s *slowBegin) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	obstacle, standing, err := s.Journal.Begin(ctx, r, g)
-	if obstacle == idem.NoConflict && err == nil {
+	if obstacle == journal.NoConflict && err == nil {
 		close(s.began)
 		<-s.release
 	}
@@ -30,29 +34,29 @@ func (s *slowBegin) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (i
 func TestABeginThatReturnsLate(t *testing.T) {
 	t.Parallel()
 	for _, cents := range []int{500, -500} { // done, and refused
-		w := newWorld(t)
-		j, err := idem.OpenJournal(w.path)
+		w := clientkit.NewWorld(t)
+		j, err := idem.OpenJournal(w.Path)
 		require.NoError(t, err)
 		slow := &slowBegin{j, make(chan struct{}), make(chan struct{})}
-		c, err := idem.New(slow, idem.WithPolicy("create_invoice", stripe()))
+		c, err := idem.New(slow, idem.WithPolicy("create_invoice", clientkit.Stripe()))
 		require.NoError(t, err)
-		first := make(chan answer, 1)
+		first := make(chan clientkit.Answer, 1)
 		go func() {
-			in, err := c.Begin(context.Background(), order(), w.invoice(cents))
+			in, err := c.Begin(context.Background(), clientkit.Order(), w.Invoice(cents))
 			if err != nil {
-				first <- answer{err: err}
+				first <- clientkit.Answer{Err: err}
 				return
 			}
-			first <- do(context.Background(), in)
+			first <- clientkit.Do(context.Background(), in)
 		}()
 		<-slow.began
-		second := do(context.Background(), w.mustBegin(c, cents))
-		require.NoError(t, second.err)
+		second := clientkit.Do(context.Background(), w.MustBegin(c, cents))
+		require.NoError(t, second.Err)
 		close(slow.release)
 		got := <-first
-		require.NoError(t, got.err)
-		require.Equal(t, second.body, got.body)
-		require.Len(t, w.server.Arrivals(), 1)
+		require.NoError(t, got.Err)
+		require.Equal(t, second.Body, got.Body)
+		require.Len(t, w.Server.Arrivals(), 1)
 		require.NoError(t, c.Close())
 	}
 }

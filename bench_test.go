@@ -3,39 +3,22 @@ package idem_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
-
-// instant is a far side that answers at once, without a socket: what is measured
-// is the library and its journal.
-type instant struct{ body string }
-
-func (i instant) RoundTrip(req *http.Request) (*http.Response, error) {
-	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
-		trace.GetConn(req.URL.Host)
-		trace.GotConn(httptrace.GotConnInfo{})
-	}
-	io.Copy(io.Discard, req.Body)
-	return &http.Response{
-		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}},
-		Body:   io.NopCloser(strings.NewReader(i.body)), ContentLength: int64(len(i.body)), Request: req,
-	}, nil
-}
 
 func benchClient(b *testing.B) *idem.Client {
 	b.Helper()
 	c, err := idem.Open(filepath.Join(b.TempDir(), "bench.db"),
 		idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe()}),
-		idem.WithTransport(instant{`{"id":"` + strings.Repeat("x", 1000) + `"}`}))
+		idem.WithTransport(clientkit.Instant{Body: `{"id":"` + strings.Repeat("x", 1000) + `"}`}))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -133,7 +116,7 @@ func BenchmarkReplay(b *testing.B) {
 func BenchmarkRecover(b *testing.B) {
 	const left = 100
 	open := func(path string) *idem.Client {
-		c, err := idem.Open(path, idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe()}), idem.WithTransport(instant{`{}`}))
+		c, err := idem.Open(path, idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe()}), idem.WithTransport(clientkit.Instant{Body: `{}`}))
 		if err != nil {
 			b.Fatal(err)
 		}

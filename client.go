@@ -6,7 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"time"
+
+	"github.com/idem-go/idem/internal/clock"
+	"github.com/idem-go/idem/internal/fingerprint"
+	"github.com/idem-go/idem/internal/seal"
+	"github.com/idem-go/idem/internal/sqlite"
+	"github.com/idem-go/idem/internal/wire"
+	"github.com/idem-go/idem/journal"
 )
 
 // Client begins intents and carries them out. It may be used from many
@@ -15,12 +21,12 @@ type Client struct {
 	journal   Journal
 	mac       []byte // with encryption: the key of the fingerprints
 	usualKey  func(Operation) (string, error)
-	known     func(Operation) *Record // what the journal has at hand, to be read only; nil: it has to be asked
+	known     func(Operation) *journal.Record // what the journal has at hand, to be read only; nil: it has to be asked
 	options   options
 	policies  policies
 	transport http.RoundTripper
 	maxReply  int64
-	clock     *clock
+	clock     *clock.Clock
 	budget    *budget
 
 	mu      sync.Mutex
@@ -39,8 +45,8 @@ type Client struct {
 
 // unsavedChange is a change that the journal would not take.
 type unsavedChange struct {
-	record *Record
-	change *Change
+	record *journal.Record
+	change *journal.Change
 }
 
 // Open opens the SQLite journal at path, making it with mode 0600 if it is absent,
@@ -54,7 +60,7 @@ func Open(path string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := openSQLite(path)
+	j, err := sqlite.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +87,7 @@ func newClient(j Journal, o options) (*Client, error) {
 	c := &Client{
 		journal: j, options: o, policies: o.policies,
 		transport: o.transport, maxReply: o.maxReply,
-		clock: newClock(o.wall), budget: newBudget(),
+		clock: clock.New(o.wall), budget: newBudget(),
 		runs: map[string]*run{}, idle: map[string]idleClaim{}, unsaved: map[string]unsavedChange{},
 		tools: map[string]*toolEntry{}, overdue: map[string]int{},
 	}
@@ -94,16 +100,16 @@ func newClient(j Journal, o options) (*Client, error) {
 		}
 	}
 	c.usualKey = randomKey
-	if own, ok := j.(KeyMaker); ok { // as it was given: keys are not sealed
+	if own, ok := j.(journal.KeyMaker); ok { // as it was given: keys are not sealed
 		c.usualKey = own.NewKey
 	}
 	c.stopped, c.stop = context.WithCancel(context.Background())
 	var err error
-	if c.journal, c.mac, err = unseal(j, o.keys); err == nil {
+	if c.journal, c.mac, err = seal.Wrap(j, o.keys); err == nil {
 		err = c.readClock()
 	}
-	c.known = func(Operation) *Record { return nil }
-	if own, ok := c.journal.(Cacher); ok { // only where nothing is sealed: the sealing journal is none
+	c.known = func(Operation) *journal.Record { return nil }
+	if own, ok := c.journal.(journal.Cacher); ok { // only where nothing is sealed: the sealing journal is none
 		c.known = own.Cached
 	}
 	if err != nil {
@@ -112,28 +118,6 @@ func newClient(j Journal, o options) (*Client, error) {
 	}
 	c.work.Go(c.releaseIdle)
 	return c, nil
-}
-
-// readClock learns what earlier openers knew of the clock, without writing.
-func (c *Client) readClock() error {
-	old, err := c.journal.Value(context.Background(), clockValue, nil)
-	if err != nil {
-		return fmt.Errorf("idem: opening the journal: reading what it knows of the clock: %w", err)
-	}
-	c.clock.learn(old)
-	return nil
-}
-
-// saveClock makes a grown offset durable.
-func (c *Client) saveClock() error {
-	if !c.clock.unsaved() {
-		return nil
-	}
-	durable, err := c.journal.Value(context.Background(), clockValue, c.clock.merge)
-	if err == nil {
-		c.clock.learn(durable)
-	}
-	return err
 }
 
 // Begin makes an intent for op durable: its identity, key and exact payload. It
@@ -160,14 +144,14 @@ func (c *Client) Begin(ctx context.Context, op Operation, req *http.Request) (*I
 		closeBody()
 		return nil, fmt.Errorf("idem: %s is ReadOnly: it has no intent; use Client.Do", op)
 	}
-	h, body, s, err := readRequest(req, c.readOptions(p))
+	h, body, s, err := wire.Read(req, c.readOptions(p))
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
 	}
-	op.ID = c.payloadID(p.ID, h.contentType(), body, op.ID)
-	r := &Record{
-		Operation: op, FingerprintVersion: fingerprintRules, Payload: body,
-		Fingerprint: c.fingerprint(h.fingerprinted(body, p.Contract.place(), p.Ignore)),
+	op.ID = c.payloadID(p.ID, h.ContentType(), body, op.ID)
+	r := &journal.Record{
+		Operation: op, FingerprintVersion: fingerprint.Version, Payload: body,
+		Fingerprint: c.fingerprint(h.Payload(body, p.Contract.place(), p.Ignore)),
 		Terms:       termsOf(p, false),
 	}
 	begun := &struct { // in one piece
@@ -207,17 +191,12 @@ func (c *Client) Do(req *http.Request, op Operation) (*http.Response, error) {
 	return resp, err
 }
 
-// readOptions returns how a request is taken apart under a policy.
-func (c *Client) readOptions(p *Policy) readOptions {
-	return readOptions{place: p.Contract.place(), redact: p.Redact, maxPayload: c.options.maxPayload}
-}
-
 // admit checks an operation and fills in the context's scope.
 func (c *Client) admit(ctx context.Context, op Operation) (Operation, error) {
 	if op.Scope == "" {
 		op.Scope = scopeOf(ctx)
 	}
-	if err := op.validate(); err != nil {
+	if err := op.Validate(); err != nil {
 		return op, err
 	}
 	if c.options.requireScope && op.Scope == "" {
@@ -258,21 +237,4 @@ func (c *Client) Close() error {
 		own.CloseIdleConnections()
 	}
 	return errors.Join(append(errs, c.journal.Close())...)
-}
-
-func termsOf(p *Policy, tool bool) Terms {
-	return Terms{
-		Tool: tool, MarksAttempts: !p.Contract.keepsKeys(), Contract: p.Contract.Name,
-		Retention: p.Contract.Retention, KeyPlace: p.Contract.place(), Quoted: p.Contract.Quoted,
-		FirstSent: p.Contract.FirstSent, Version: p.Version, Account: p.Account,
-	}
-}
-
-// retentionUnder is the stricter of what was promised at Begin and what is now.
-func retentionUnder(t Terms, p *Policy) time.Duration { return min(t.Retention, p.Contract.Retention) }
-
-func (c *Client) retentionOf(r *Record) time.Duration { return retentionUnder(r.Terms, c.policyOf(r)) }
-
-func (c *Client) retryOf(r *Record) Retry {
-	return c.policyOf(r).Retry.withDefaults()
 }

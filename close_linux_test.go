@@ -12,23 +12,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Leaver uses a client for everything, closes it, and tells what is left: of its
 // goroutines and of its files. Then it opens the same journal again.
-func (children) Leaver(l *link) error {
-	var args agentArgs
-	if err := l.args(&args); err != nil {
+func (children) Leaver(l *testkit.Link) error {
+	var args clientkit.AgentArgs
+	if err := l.Args(&args); err != nil {
 		return err
 	}
-	l.say("begun")
-	l.hear()
+	l.Say("begun")
+	l.Hear()
 	ctx := context.Background()
 	goroutines, files := stacks(), openFiles()
 	for range 2 {
-		c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", stripe()))
+		c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", clientkit.Stripe()))
 		if err != nil {
 			return err
 		}
@@ -40,7 +44,7 @@ func (children) Leaver(l *link) error {
 				return err
 			}
 		}
-		req, err := invoiceRequest(args.Server, 1)
+		req, err := testkit.InvoiceRequest(args.Server, 1)
 		if err != nil {
 			return err
 		}
@@ -56,8 +60,8 @@ func (children) Leaver(l *link) error {
 		if _, err := c.Stats(ctx); err != nil {
 			return err
 		}
-		l.say("open")
-		l.hear()
+		l.Say("open")
+		l.Hear()
 		if err := c.Close(); err != nil {
 			return err
 		}
@@ -67,9 +71,9 @@ func (children) Leaver(l *link) error {
 				break
 			}
 		}
-		l.say("goroutines %d files %v", len(stacks())-len(goroutines), without(openFiles(), files))
+		l.Say("goroutines %d files %v", len(stacks())-len(goroutines), without(openFiles(), files))
 		runtime.KeepAlive(c) // what it left open is not closed by the garbage collector
-		l.hear()
+		l.Hear()
 	}
 	return nil
 }
@@ -107,20 +111,20 @@ func without(all, known []string) (rest []string) {
 // be opened again at once.
 func TestNothingIsLeftAfterClose(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := startChild(t, "Leaver", agentArgs{Path: w.path, Server: w.server.URL()})
-	p.expect("begun")
-	p.tell("open")
+	w := clientkit.NewWorld(t)
+	p := testkit.StartChild(t, "Leaver", clientkit.AgentArgs{Path: w.Path, Server: w.Server.URL()})
+	p.Expect("begun")
+	p.Tell("open")
 	for range 2 {
-		p.expect("open")
-		require.True(t, locked(t, w.path+".owners"), "an open client holds its lock")
-		p.tell("close")
-		p.expect("goroutines 0 files []")
-		require.False(t, locked(t, w.path+".owners"), "a lock is left")
-		p.tell("again")
+		p.Expect("open")
+		require.True(t, locked(t, w.Path+".owners"), "an open client holds its lock")
+		p.Tell("close")
+		p.Expect("goroutines 0 files []")
+		require.False(t, locked(t, w.Path+".owners"), "a lock is left")
+		p.Tell("again")
 	}
-	p.wait()
-	require.Len(t, w.server.Effects(), 9, "the second client recovered the idle one")
+	p.Wait()
+	require.Len(t, w.Server.Effects(), 9, "the second client recovered the idle one")
 }
 
 // locked tells whether anybody holds any place of a lock file.
@@ -145,7 +149,7 @@ func TestAFailedOpenLeavesNothing(t *testing.T) {
 		_, err := idem.Open(path)
 		require.Error(t, err)
 	}
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Contract.Retention = time.Second
 	_, err := idem.Open(filepath.Join(folder, "agent.db"), idem.WithPolicy("create_invoice", p))
 	require.Error(t, err)

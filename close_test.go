@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Who waits, for how long, and how Close ends it. An attempt belongs to no caller:
@@ -19,84 +23,84 @@ import (
 // other callers are not cut, and the late reply is recorded.
 func TestACallersCtxEndsItsWaitOnly(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("create_invoice", stripe()))
-	require.NoError(t, w.server.Script(holdReply()))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+	require.NoError(t, w.Server.Script(clientkit.HoldReply()))
 	impatient, cancel := context.WithCancel(context.Background())
-	first := doing(impatient, w.mustBegin(c, 500))
-	require.NoError(t, w.server.WaitEffects(testCtx(t), 1))
-	ctx := watch(context.Background(), 1)
-	patient := doing(ctx, w.mustBegin(c, 500))
-	ctx.waiting(t)
+	first := clientkit.Doing(impatient, w.MustBegin(c, 500))
+	require.NoError(t, w.Server.WaitEffects(testkit.Context(t), 1))
+	ctx := clientkit.Watch(context.Background(), 1)
+	patient := clientkit.Doing(ctx, w.MustBegin(c, 500))
+	ctx.Waiting(t)
 	cancel()
-	err := (<-first).err
+	err := (<-first).Err
 	require.ErrorIs(t, err, idem.ErrInDoubt)
 	require.ErrorIs(t, err, context.Canceled)
-	w.server.Release()
+	w.Server.Release()
 	got := <-patient
-	require.NoError(t, got.err)
-	require.Len(t, w.server.Arrivals(), 1)
-	require.Equal(t, got.body, do(context.Background(), w.mustBegin(c, 500)).body)
+	require.NoError(t, got.Err)
+	require.Len(t, w.Server.Arrivals(), 1)
+	require.Equal(t, got.Body, clientkit.Do(context.Background(), w.MustBegin(c, 500)).Body)
 }
 
 // TestTheLastCallersCtxEnds while an attempt is under way: the attempt goes on,
 // and what it brings is recorded although nobody waits any more.
 func TestTheLastCallersCtxEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("create_invoice", stripe()))
-	require.NoError(t, w.server.Script(holdReply()))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+	require.NoError(t, w.Server.Script(clientkit.HoldReply()))
 	ctx, cancel := context.WithCancel(context.Background())
-	in := w.mustBegin(c, 500)
-	got := doing(ctx, in)
-	require.NoError(t, w.server.WaitEffects(testCtx(t), 1))
+	in := w.MustBegin(c, 500)
+	got := clientkit.Doing(ctx, in)
+	require.NoError(t, w.Server.WaitEffects(testkit.Context(t), 1))
 	cancel()
-	require.ErrorIs(t, (<-got).err, idem.ErrInDoubt)
-	w.server.Release()
+	require.ErrorIs(t, (<-got).Err, idem.ErrInDoubt)
+	w.Server.Release()
 	require.NoError(t, c.Close(), "which waits for it")
-	on := readJournal(t, w.path)
+	on := clientkit.ReadJournal(t, w.Path)
 	require.Len(t, on, 1)
 	require.Equal(t, idem.Succeeded, on[0].State())
-	require.Equal(t, w.object(in.Key()), string(on[0].Outcome()))
-	require.Len(t, w.server.Arrivals(), 1)
+	require.Equal(t, w.Object(in.Key()), string(on[0].Outcome()))
+	require.Len(t, w.Server.Arrivals(), 1)
 }
 
 // TestACtxThatEndsBeforeAnythingWasSent says that nothing was sent.
 func TestACtxThatEndsBeforeAnythingWasSent(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("create_invoice", stripe()))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := c.Begin(ctx, order(), w.invoice(500))
+	_, err := c.Begin(ctx, clientkit.Order(), w.Invoice(500))
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, idem.ErrInDoubt)
-	in := w.mustBegin(c, 500)
-	got := do(ctx, in)
-	require.ErrorIs(t, got.err, context.Canceled)
-	require.NotErrorIs(t, got.err, idem.ErrInDoubt)
-	require.Empty(t, w.server.Arrivals())
-	require.NoError(t, do(context.Background(), in).err, "it is still there to be done")
+	in := w.MustBegin(c, 500)
+	got := clientkit.Do(ctx, in)
+	require.ErrorIs(t, got.Err, context.Canceled)
+	require.NotErrorIs(t, got.Err, idem.ErrInDoubt)
+	require.Empty(t, w.Server.Arrivals())
+	require.NoError(t, clientkit.Do(context.Background(), in).Err, "it is still there to be done")
 }
 
 // TestCloseWaitsForTheAttemptUnderWay, records its outcome, and lets nothing new
 // begin meanwhile.
 func TestCloseWaitsForTheAttemptUnderWay(t *testing.T) {
 	t.Parallel()
-	for name, p := range map[string]idem.Policy{"keys kept": stripe(), "no contract": promisesNothing()} {
+	for name, p := range map[string]idem.Policy{"keys kept": clientkit.Stripe(), "no contract": clientkit.PromisesNothing()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			c := w.open(idem.WithPolicy("create_invoice", p))
-			require.NoError(t, w.server.Script(holdReply()))
-			in := w.mustBegin(c, 500)
-			got := doing(context.Background(), in)
-			require.NoError(t, w.server.WaitEffects(testCtx(t), 1))
+			w := clientkit.NewWorld(t)
+			c := w.Open(idem.WithPolicy("create_invoice", p))
+			require.NoError(t, w.Server.Script(clientkit.HoldReply()))
+			in := w.MustBegin(c, 500)
+			got := clientkit.Doing(context.Background(), in)
+			require.NoError(t, w.Server.WaitEffects(testkit.Context(t), 1))
 			closed := make(chan error, 1)
 			go func() { closed <- c.Close() }()
-			ctx := testCtx(t)
+			ctx := testkit.Context(t)
 			for n := 0; ; n++ { // until Close has begun
-				_, err := c.Begin(ctx, idem.Operation{Name: "create_invoice", ID: fmt.Sprint("late-", n)}, w.invoice(100))
+				_, err := c.Begin(ctx, idem.Operation{Name: "create_invoice", ID: fmt.Sprint("late-", n)}, w.Invoice(100))
 				if err != nil {
 					require.ErrorIs(t, err, idem.ErrClosed)
 					break
@@ -109,21 +113,21 @@ func TestCloseWaitsForTheAttemptUnderWay(t *testing.T) {
 			}
 			_, err := in.Do(ctx)
 			require.ErrorIs(t, err, idem.ErrClosed)
-			w.server.Release()
+			w.Server.Release()
 			outcome := <-got
-			require.NoError(t, outcome.err)
+			require.NoError(t, outcome.Err)
 			require.NoError(t, <-closed)
 			require.NoError(t, c.Close(), "again")
-			for _, on := range readJournal(t, w.path) {
+			for _, on := range clientkit.ReadJournal(t, w.Path) {
 				if on.Key() == in.Key() {
 					require.Equal(t, idem.Succeeded, on.State())
-					require.Equal(t, outcome.body, string(on.Outcome()))
+					require.Equal(t, outcome.Body, string(on.Outcome()))
 				} else {
 					require.Equal(t, idem.Pending, on.State())
 					require.Zero(t, on.FirstSent(), "given up as certainly not sent")
 				}
 			}
-			require.Len(t, w.server.Arrivals(), 1)
+			require.Len(t, w.Server.Arrivals(), 1)
 		})
 	}
 }
@@ -144,35 +148,35 @@ func (o attemptsOver) End(_ context.Context, e idem.Event) {
 // under the same key.
 func TestCloseEndsAWaitBetweenAttempts(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{lost, http.StatusTooManyRequests} {
+	for _, status := range []int{clientkit.Lost, http.StatusTooManyRequests} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			g := newGated(t)
-			path := newPath(t)
-			p := stripe()
+			g := clientkit.NewGated(t)
+			path := testkit.NewPath(t)
+			p := clientkit.Stripe()
 			p.Retry.MinBackoff, p.Retry.MaxBackoff = 1000*hour, 1000*hour // the wait that Close ends
 			over := attemptsOver(make(chan idem.Event, 1))
-			c := newClient(t, path, idem.WithPolicy("create_invoice", p), idem.WithObserver(over))
-			in, err := c.Begin(context.Background(), order(), newInvoice(t, g.url, 500))
+			c := clientkit.NewClient(t, path, idem.WithPolicy("create_invoice", p), idem.WithObserver(over))
+			in, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, g.URL, 500))
 			require.NoError(t, err)
-			got := doing(context.Background(), in)
-			g.next().answer <- step{status: status}
+			got := clientkit.Doing(context.Background(), in)
+			g.Next().AnswerC <- clientkit.Step{Status: status}
 			<-over
 			require.NoError(t, c.Close())
-			err = (<-got).err
+			err = (<-got).Err
 			require.ErrorIs(t, err, idem.ErrClosed)
-			if status == lost {
+			if status == clientkit.Lost {
 				require.ErrorIs(t, err, idem.ErrInDoubt)
 			}
 
-			c = newClient(t, path, idem.WithPolicy("create_invoice", stripe()))
-			again, err := c.Begin(context.Background(), order(), newInvoice(t, g.url, 500))
+			c = clientkit.NewClient(t, path, idem.WithPolicy("create_invoice", clientkit.Stripe()))
+			again, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, g.URL, 500))
 			require.NoError(t, err)
-			got = doing(context.Background(), again)
-			second := g.next()
-			require.Equal(t, in.Key(), second.key)
-			second.reply(http.StatusOK, "{}")
-			require.NoError(t, (<-got).err)
+			got = clientkit.Doing(context.Background(), again)
+			second := g.Next()
+			require.Equal(t, in.Key(), second.Key)
+			second.Reply(http.StatusOK, "{}")
+			require.NoError(t, (<-got).Err)
 			require.Equal(t, 2, again.Attempts())
 		})
 	}
@@ -181,32 +185,32 @@ func TestCloseEndsAWaitBetweenAttempts(t *testing.T) {
 // TestCloseEndsAWaitForAnotherProcess.
 func TestCloseEndsAWaitForAnotherProcess(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := w.agent(agentArgs{ID: "order-1", Cents: 500})
-	w.begin(p)
-	c := w.open(idem.WithPolicy("create_invoice", stripe()))
-	ctx := watch(context.Background(), 4)
-	got := doing(ctx, w.mustBegin(c, 500))
-	ctx.waiting(t)
+	w := clientkit.NewWorld(t)
+	p := w.Agent(clientkit.AgentArgs{ID: "order-1", Cents: 500})
+	w.Begin(p)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+	ctx := clientkit.Watch(context.Background(), 4)
+	got := clientkit.Doing(ctx, w.MustBegin(c, 500))
+	ctx.Waiting(t)
 	require.NoError(t, c.Close())
-	require.ErrorIs(t, (<-got).err, idem.ErrClosed)
-	p.tell("do")
-	require.Contains(t, p.hear(), "200 ")
+	require.ErrorIs(t, (<-got).Err, idem.ErrClosed)
+	p.Tell("do")
+	require.Contains(t, p.Hear(), "200 ")
 }
 
 // TestAnIdleBeginIsReleased after a while, by a row, so that no other process
 // waits for its owner; the owner can still carry it out.
 func TestAnIdleBeginIsReleased(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := w.agent(agentArgs{ID: "order-1", Cents: 500, IdleRelease: 4 * time.Millisecond})
-	key := w.begin(p)
-	c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
-	in := w.mustBegin(c, 500)
+	w := clientkit.NewWorld(t)
+	p := w.Agent(clientkit.AgentArgs{ID: "order-1", Cents: 500, IdleRelease: 4 * time.Millisecond})
+	key := w.Begin(p)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.PromisesNothing()))
+	in := w.MustBegin(c, 500)
 	require.Equal(t, key, in.Key())
-	got := do(testCtx(t), in)
-	require.NoError(t, got.err, "its owner lives, and lets go")
-	p.tell("do")
-	require.Equal(t, "200 "+got.body, p.hear())
-	require.Len(t, w.server.Arrivals(), 1)
+	got := clientkit.Do(testkit.Context(t), in)
+	require.NoError(t, got.Err, "its owner lives, and lets go")
+	p.Tell("do")
+	require.Equal(t, "200 "+got.Body, p.Hear())
+	require.Len(t, w.Server.Arrivals(), 1)
 }

@@ -8,7 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+
+	"github.com/idem-go/idem/internal/codec"
+	"github.com/idem-go/idem/journal"
 )
 
 // Contract is what the far side promises about idempotency keys: where the key
@@ -97,7 +101,7 @@ func Stripe() Contract {
 	return Contract{
 		Name:      "stripe",
 		Retention: 24 * time.Hour,
-		Header:    DefaultKeyHeader,
+		Header:    journal.DefaultKeyHeader,
 		MaxKey:    255,
 		Replayed:  "Idempotent-Replayed",
 		Verdict:   stripeVerdict,
@@ -136,7 +140,7 @@ func Standard() Contract {
 	return Contract{
 		Name:      "standard",
 		Retention: 24 * time.Hour,
-		Header:    DefaultKeyHeader,
+		Header:    journal.DefaultKeyHeader,
 		MaxKey:    255,
 		Replayed:  "Idempotent-Replayed",
 		Verdict:   standardVerdict,
@@ -186,7 +190,7 @@ func IETF() Contract {
 	return Contract{
 		Name:      "ietf",
 		Retention: time.Hour,
-		Header:    DefaultKeyHeader,
+		Header:    journal.DefaultKeyHeader,
 		Quoted:    true,
 		Verdict: func(r *http.Response, _ []byte) Verdict {
 			switch r.StatusCode {
@@ -211,16 +215,16 @@ func Natural() Contract {
 func (c Contract) keepsKeys() bool { return c.Retention > 0 }
 
 // place returns where the key goes.
-func (c Contract) place() KeyPlace {
+func (c Contract) place() journal.KeyPlace {
 	switch {
 	case c.Field != "":
-		return KeyInField(c.Field)
+		return journal.KeyInField(c.Field)
 	case c.Query != "":
-		return KeyInQuery(c.Query)
+		return journal.KeyInQuery(c.Query)
 	case c.Header == "":
-		return KeyInHeader(DefaultKeyHeader)
+		return journal.KeyInHeader(journal.DefaultKeyHeader)
 	}
-	return KeyInHeader(http.CanonicalHeaderKey(c.Header))
+	return journal.KeyInHeader(http.CanonicalHeaderKey(c.Header))
 }
 
 // validate refuses a contract that contradicts itself, when a client is opened.
@@ -232,7 +236,7 @@ func (c Contract) validate() error {
 		}
 	}
 	for _, name := range []string{c.Header, c.FirstSent, c.Replayed} {
-		if name != "" && !isToken(name) {
+		if name != "" && !codec.IsToken(name) {
 			return fmt.Errorf("contract %q: no header is called %q: letters, digits and dashes are needed", c.Name, name)
 		}
 	}
@@ -282,7 +286,7 @@ func (c Contract) newKey(op Operation, usual func(Operation) (string, error)) (k
 		check = visibleKey
 	}
 	err = check(key)
-	if i := controlIn(key); err == nil && i >= 0 {
+	if i := codec.ControlIn(key); err == nil && i >= 0 {
 		err = fmt.Errorf("byte %d is a control character", i)
 	}
 	if err != nil {
@@ -313,4 +317,9 @@ func (c Contract) verdict(r *http.Response, body []byte) Verdict {
 	seen.body.Reset(body)
 	seen.reply.Body = io.NopCloser(&seen.body)
 	return c.Verdict(&seen.reply, body)
+}
+
+// decodeReply reads what a contract looks for in a reply; false: it is not that.
+func decodeReply(body []byte, into any) bool {
+	return json.Unmarshal(body, into, json.MatchCaseInsensitiveNames(true)) == nil
 }

@@ -8,9 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+	"github.com/idem-go/idem/internal/lifecycle"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Processes that are killed with SIGKILL, and what the next one makes of it.
@@ -22,43 +27,43 @@ func TestEveryAttemptIsInTheJournal(t *testing.T) {
 	t.Parallel()
 	t.Run("settled", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		require.NoError(t, w.server.Script(faults(idemtest.TooManyBare, idemtest.DropBefore, idemtest.Proxy502After)...))
-		c := w.open(idem.WithPolicy("create_invoice", stripe()))
-		in := w.mustBegin(c, 500)
-		require.NoError(t, do(context.Background(), in).err)
+		w := clientkit.NewWorld(t)
+		require.NoError(t, w.Server.Script(faults(idemtest.TooManyBare, idemtest.DropBefore, idemtest.Proxy502After)...))
+		c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+		in := w.MustBegin(c, 500)
+		require.NoError(t, clientkit.Do(context.Background(), in).Err)
 		require.NoError(t, c.Close())
-		on := readJournal(t, w.path)
+		on := clientkit.ReadJournal(t, w.Path)
 		require.Len(t, on, 1)
 		require.Equal(t, []int{429, 0, 502, 200}, attemptsOf(on[0]))
 		require.Equal(t, 4, on[0].Attempts())
-		require.Len(t, w.server.Arrivals(), 4)
-		require.False(t, on[0].FirstSent().After(w.server.Arrivals()[0].At))
+		require.Len(t, w.Server.Arrivals(), 4)
+		require.False(t, on[0].FirstSent().After(w.Server.Arrivals()[0].At))
 	})
-	for _, args := range []agentArgs{{ID: "order-1", Cents: 500}, {ID: "order-1", Cents: 500, NoContract: true}} {
+	for _, args := range []clientkit.AgentArgs{{ID: "order-1", Cents: 500}, {ID: "order-1", Cents: 500, NoContract: true}} {
 		t.Run("killed, "+map[bool]string{true: "no contract", false: "keys kept"}[args.NoContract], func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			require.NoError(t, w.server.Script(faults(idemtest.TooManyBare, idemtest.TooManyBare)...))
+			w := clientkit.NewWorld(t)
+			require.NoError(t, w.Server.Script(faults(idemtest.TooManyBare, idemtest.TooManyBare)...))
 			key := ""
 			if args.NoContract {
-				require.NoError(t, w.server.Script(holdReply()))
-				p := w.agent(args)
-				key = w.begin(p)
-				p.tell("start")
-				p.expect("started")
-				require.NoError(t, w.server.WaitArrivals(testCtx(t), 3))
-				p.kill()
+				require.NoError(t, w.Server.Script(clientkit.HoldReply()))
+				p := w.Agent(args)
+				key = w.Begin(p)
+				p.Tell("start")
+				p.Expect("started")
+				require.NoError(t, w.Server.WaitArrivals(testkit.Context(t), 3))
+				p.Kill()
 			} else {
-				key = w.killAfterEffect(args)
+				key = w.KillAfterEffect(args)
 			}
-			require.Len(t, w.server.Arrivals(), 3)
-			c := w.open(idem.WithPolicy("create_invoice", policyFor(args)))
+			require.Len(t, w.Server.Arrivals(), 3)
+			c := w.Open(idem.WithPolicy("create_invoice", clientkit.PolicyFor(args)))
 			in, err := c.Lookup(context.Background(), key)
 			require.NoError(t, err)
 			require.Equal(t, idem.Pending, in.State())
 			require.NotZero(t, in.FirstSent())
-			require.False(t, in.FirstSent().After(w.server.Arrivals()[0].At))
+			require.False(t, in.FirstSent().After(w.Server.Arrivals()[0].At))
 			if args.NoContract {
 				require.Equal(t, []int{429, 429}, attemptsOf(in), "the mark of the third carries what is known of the first two")
 			}
@@ -86,13 +91,13 @@ type workArgs struct {
 
 // Worker recovers what others left, then asks for every order once, whatever
 // comes of it, says so, and waits to be told to end.
-func (children) Worker(l *link) error {
+func (children) Worker(l *testkit.Link) error {
 	var args workArgs
-	if err := l.args(&args); err != nil {
+	if err := l.Args(&args); err != nil {
 		return err
 	}
 	ctx := context.Background()
-	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", policyFor(agentArgs{NoContract: args.NoContract})))
+	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", clientkit.PolicyFor(clientkit.AgentArgs{NoContract: args.NoContract})))
 	if err != nil {
 		return err
 	}
@@ -106,14 +111,14 @@ func (children) Worker(l *link) error {
 			return err
 		}
 	}
-	l.say("done")
-	l.hear()
+	l.Say("done")
+	l.Hear()
 	return c.Close()
 }
 
 // askFor asks for one order. Its amount says which it is, whatever its key.
 func askFor(ctx context.Context, c *idem.Client, server string, i int) error {
-	req, err := invoiceRequest(server, 1000+i)
+	req, err := testkit.InvoiceRequest(server, 1000+i)
 	if err != nil {
 		return err
 	}
@@ -123,28 +128,28 @@ func askFor(ctx context.Context, c *idem.Client, server string, i int) error {
 
 // storm lets three workers ask for the same orders at once, and kills one of them
 // every few arrivals, when its replies are lost, cut, late or on their way.
-func (w *world) storm(seed uint64, noContract bool, orders, kills int) {
-	w.t.Helper()
+func storm(w *clientkit.World, seed uint64, noContract bool, orders, kills int) {
+	w.T.Helper()
 	random := rand.New(rand.NewPCG(seed, seed))
-	args := workArgs{Path: w.path, Server: w.server.URL(), NoContract: noContract, Orders: orders}
-	start := func(n int) *process {
+	args := workArgs{Path: w.Path, Server: w.Server.URL(), NoContract: noContract, Orders: orders}
+	start := func(n int) *testkit.Process {
 		args.First = n * orders / 3
 		args.SkipRecover = random.IntN(2) == 0
-		return startChild(w.t, "Worker", args)
+		return testkit.StartChild(w.T, "Worker", args)
 	}
-	workers := []*process{start(0), start(1), start(2)}
+	workers := []*testkit.Process{start(0), start(1), start(2)}
 	arrivals := 0
 	for range kills {
 		arrivals += 1 + random.IntN(2*orders/kills-1) // they all come: each order arrives once at least
-		require.NoError(w.t, w.server.WaitArrivals(testCtx(w.t), arrivals))
+		require.NoError(w.T, w.Server.WaitArrivals(testkit.Context(w.T), arrivals))
 		n := random.IntN(len(workers))
-		workers[n].kill()
+		workers[n].Kill()
 		workers[n] = start(n)
 	}
 	for _, p := range workers {
-		p.expect("done")
-		p.tell("end")
-		p.wait()
+		p.Expect("done")
+		p.Tell("end")
+		p.Wait()
 	}
 }
 
@@ -155,43 +160,35 @@ func TestAnyNumberOfCrashesMakeOneEffect(t *testing.T) {
 	t.Parallel()
 	const orders, kills = 45, 12
 	const seed = 3
-	w := newWorld(t, idemtest.WithRandomFaults(seed, 0.4, mostFaults(idemtest.Error500Stored)...)) // which keeps an order from ever being made
-	w.storm(seed, false, orders, kills)
-	p := stripe()
+	w := clientkit.NewWorld(t, idemtest.WithRandomFaults(seed, 0.4, mostFaults(idemtest.Error500Stored)...)) // which keeps an order from ever being made
+	storm(w, seed, false, orders, kills)
+	p := clientkit.Stripe()
 	p.Reconcile = func(_ context.Context, in *idem.Intent) (idem.Resolution, error) { // after a stored 500 with an effect
-		if len(w.server.EffectsOf(in.Key())) == 0 {
+		if len(w.Server.EffectsOf(in.Key())) == 0 {
 			return idem.Resolution{State: idem.InDoubt}, nil
 		}
-		return idem.Resolution{State: idem.Succeeded, Result: []byte(w.object(in.Key())), Note: "asked"}, nil
+		return idem.Resolution{State: idem.Succeeded, Result: []byte(w.Object(in.Key())), Note: "asked"}, nil
 	}
-	c := w.open(idem.WithPolicy("create_invoice", p))
-	ctx := testCtx(t)
+	c := w.Open(idem.WithPolicy("create_invoice", p))
+	ctx := testkit.Context(t)
 	_, err := c.Recover(ctx)
 	require.NoError(t, err)
 	for i := range orders {
 		op := idem.Operation{Name: "create_invoice", ID: fmt.Sprint("order-", i)}
 		for in := (*idem.Intent)(nil); in == nil || in.State() != idem.Succeeded; {
 			require.NoError(t, ctx.Err())
-			in, err = c.Begin(ctx, op, w.invoice(1000+i))
+			in, err = c.Begin(ctx, op, w.Invoice(1000+i))
 			require.NoError(t, err)
-			do(ctx, in)
+			clientkit.Do(ctx, in)
 		}
 	}
 	require.NoError(t, c.Close())
-	require.Len(t, readJournal(t, w.path), orders)
-	effects := w.effectsByAmount()
+	require.Len(t, clientkit.ReadJournal(t, w.Path), orders)
+	effects := w.EffectsByAmount()
 	require.Len(t, effects, orders)
 	for amount, n := range effects {
 		require.Equal(t, 1, n, "the order of %s", amount)
 	}
-}
-
-func (w *world) effectsByAmount() map[string]int {
-	effects := map[string]int{}
-	for _, e := range w.server.Effects() {
-		effects[e.Params["amount"]]++
-	}
-	return effects
 }
 
 // TestCrashesWithoutAContractMakeAtMostOneEffect: the server knows no keys, so
@@ -201,21 +198,21 @@ func TestCrashesWithoutAContractMakeAtMostOneEffect(t *testing.T) {
 	t.Parallel()
 	const orders, kills = 45, 12
 	const seed = 5
-	w := newWorld(t, idemtest.IgnoreKeys(), idemtest.WithRandomFaults(seed, 0.4, keylessFaults()...))
-	w.storm(seed, true, orders, kills)
-	c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
+	w := clientkit.NewWorld(t, idemtest.IgnoreKeys(), idemtest.WithRandomFaults(seed, 0.4, keylessFaults()...))
+	storm(w, seed, true, orders, kills)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.PromisesNothing()))
 	for range 2 {
-		_, err := c.Recover(testCtx(t))
+		_, err := c.Recover(testkit.Context(t))
 		require.NoError(t, err)
 	}
 	require.NoError(t, c.Close())
 	states := map[idem.State]int{}
-	for _, in := range readJournal(t, w.path) {
+	for _, in := range clientkit.ReadJournal(t, w.Path) {
 		states[in.State()]++
 	}
 	t.Logf("%v", states)
 	require.Zero(t, states[idem.Pending])
-	for amount, n := range w.effectsByAmount() {
+	for amount, n := range w.EffectsByAmount() {
 		require.Equal(t, 1, n, "the order of %s", amount)
 	}
 }
@@ -226,32 +223,32 @@ func TestCrashesWithoutAContractMakeAtMostOneEffect(t *testing.T) {
 // doubt for people.
 func TestTheWorstMoment(t *testing.T) {
 	t.Parallel()
-	for _, deaths := range []int{1, 3, idem.MaxTakeovers, idem.MaxTakeovers + 1} {
+	for _, deaths := range []int{1, 3, lifecycle.MaxTakeovers, lifecycle.MaxTakeovers + 1} {
 		t.Run(fmt.Sprint(deaths, " deaths"), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			args := agentArgs{ID: "order-1", Cents: 500}
-			key := w.killAfterEffect(args)
+			w := clientkit.NewWorld(t)
+			args := clientkit.AgentArgs{ID: "order-1", Cents: 500}
+			key := w.KillAfterEffect(args)
 			for n := 1; n < deaths; n++ {
-				require.NoError(t, w.server.Script(holdReply()))
-				p := w.agent(args)
-				require.Equal(t, key, w.begin(p))
-				p.tell("start")
-				p.expect("started")
-				require.NoError(t, w.server.WaitArrivals(testCtx(t), n+1))
-				p.kill()
+				require.NoError(t, w.Server.Script(clientkit.HoldReply()))
+				p := w.Agent(args)
+				require.Equal(t, key, w.Begin(p))
+				p.Tell("start")
+				p.Expect("started")
+				require.NoError(t, w.Server.WaitArrivals(testkit.Context(t), n+1))
+				p.Kill()
 			}
-			c := w.open(idem.WithPolicy("create_invoice", stripe()))
+			c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
 			report, err := c.Recover(context.Background())
 			require.NoError(t, err)
-			if deaths > idem.MaxTakeovers {
+			if deaths > lifecycle.MaxTakeovers {
 				require.Equal(t, idem.Report{InDoubt: 1}, report)
-				require.Len(t, w.server.Arrivals(), deaths)
+				require.Len(t, w.Server.Arrivals(), deaths)
 			} else {
 				require.Equal(t, idem.Report{Succeeded: 1}, report)
-				require.Len(t, w.server.Arrivals(), deaths+1)
+				require.Len(t, w.Server.Arrivals(), deaths+1)
 			}
-			require.Len(t, w.server.Effects(), 1)
+			require.Len(t, w.Server.Effects(), 1)
 		})
 	}
 }
@@ -263,26 +260,26 @@ func TestNothingMayBeSentAgainAfterAKill(t *testing.T) {
 	for _, kind := range []idemtest.FaultKind{idemtest.HoldReply, idemtest.HoldExecution} {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, idemtest.IgnoreKeys())
-			require.NoError(t, w.server.Script(faults(kind)...))
-			p := w.agent(agentArgs{ID: "order-1", Cents: 500, NoContract: true})
-			key := w.begin(p)
-			p.tell("start")
-			p.expect("started")
-			require.NoError(t, w.server.WaitArrivals(testCtx(t), 1))
-			p.kill()
-			w.server.Release()
-			c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
+			w := clientkit.NewWorld(t, idemtest.IgnoreKeys())
+			require.NoError(t, w.Server.Script(faults(kind)...))
+			p := w.Agent(clientkit.AgentArgs{ID: "order-1", Cents: 500, NoContract: true})
+			key := w.Begin(p)
+			p.Tell("start")
+			p.Expect("started")
+			require.NoError(t, w.Server.WaitArrivals(testkit.Context(t), 1))
+			p.Kill()
+			w.Server.Release()
+			c := w.Open(idem.WithPolicy("create_invoice", clientkit.PromisesNothing()))
 			report, err := c.Recover(context.Background())
 			require.NoError(t, err)
 			require.Equal(t, idem.Report{InDoubt: 1}, report)
 			for range 3 {
-				require.ErrorIs(t, do(context.Background(), w.mustBegin(c, 500)).err, idem.ErrInDoubt)
+				require.ErrorIs(t, clientkit.Do(context.Background(), w.MustBegin(c, 500)).Err, idem.ErrInDoubt)
 			}
 			in, err := c.Lookup(context.Background(), key)
 			require.NoError(t, err)
-			require.WithinDuration(t, w.server.Arrivals()[0].At, in.FirstSent(), time.Minute)
-			require.Len(t, w.server.Arrivals(), 1)
+			require.WithinDuration(t, w.Server.Arrivals()[0].At, in.FirstSent(), time.Minute)
+			require.Len(t, w.Server.Arrivals(), 1)
 		})
 	}
 }

@@ -3,56 +3,26 @@ package idem_test
 import (
 	"bytes"
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"net/http"
 	"os"
-	"strings"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
-// aead is a key for a journal, made of one byte.
-func aead(t *testing.T, b byte) cipher.AEAD {
-	t.Helper()
-	block, err := aes.NewCipher(bytes.Repeat([]byte{b}, 32))
-	require.NoError(t, err)
-	key, err := cipher.NewGCM(block)
-	require.NoError(t, err)
-	return key
-}
-
-// telling are the texts that an encrypted journal must not hold.
-var tellingNote, tellingQuery, tellingBody, tellingReply, tellingError = "the customer said so on the phone",
-	"expand=medical.record", "amount=4711&reason=diagnosis", `{"id":"in_1","iban":"DE02120300000000202051"}`, "boiler exploded"
-
-// tell answers by what is asked: it succeeds, refuses, or loses the connection.
-type tell struct{}
-
-func (tell) RoundTrip(req *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(req.URL.Path, "/lost") {
-		return nil, errors.New(tellingError)
-	}
-	return instant{tellingReply}.RoundTrip(req)
-}
-
 func encrypted(t *testing.T, path string, keys ...cipher.AEAD) (*idem.Client, error) {
-	return idem.Open(path, idem.WithEncryption(keys[0], keys[1:]...), idem.WithTransport(tell{}),
-		idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe(), Retry: quick()}),
+	return idem.Open(path, idem.WithEncryption(keys[0], keys[1:]...), idem.WithTransport(clientkit.Tell{}),
+		idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe(), Retry: clientkit.Quick()}),
 		idem.WithPolicy("by fields", idem.Policy{Contract: idem.Stripe(), ID: []string{"reason"}}))
-}
-
-func tellingRequest(t *testing.T, path string) *http.Request {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1"+path+"?"+tellingQuery, strings.NewReader(tellingBody))
-	require.NoError(t, err)
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return req
 }
 
 // With encryption, nothing of a payload, URL, outcome, error or note is on the
@@ -60,20 +30,21 @@ func tellingRequest(t *testing.T, path string) *http.Request {
 // checked against. Opened with the key, all of it is there.
 func TestEncryptionHidesEverything(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	c, err := encrypted(t, path, aead(t, 1))
+	path := testkit.NewPath(t)
+	c, err := encrypted(t, path, clientkit.AEAD(t, 1))
 	require.NoError(t, err)
 	op := idem.Operation{Name: "charge", ID: "order-1"}
-	_, err = c.Do(tellingRequest(t, "/charges"), op)
+	_, err = c.Do(clientkit.TellingRequest(t, "/charges"), op)
 	require.NoError(t, err)
-	_, err = c.Do(tellingRequest(t, "/charges"), idem.Operation{Name: "by fields"})
+	_, err = c.Do(clientkit.TellingRequest(t, "/charges"), idem.Operation{Name: "by fields"})
 	require.NoError(t, err)
-	_, err = c.Do(tellingRequest(t, "/lost"), idem.Operation{Name: "charge", ID: "order-2"})
+	_, err = c.Do(clientkit.TellingRequest(t, "/lost"), idem.Operation{Name: "charge", ID: "order-2"})
 	var doubt *idem.InDoubtError
 	require.ErrorAs(t, err, &doubt)
-	require.NoError(t, c.Resolve(testCtx(t), doubt.Key, idem.Resolution{State: idem.InDoubt, Note: tellingNote}))
-	plain, err := idem.FingerprintOf(tellingRequest(t, "/charges"), idem.Policy{Contract: idem.Stripe()})
+	require.NoError(t, c.Resolve(testkit.Context(t), doubt.Key, idem.Resolution{State: idem.InDoubt, Note: clientkit.TellingNote}))
+	payload, err := testkit.Payload(clientkit.TellingRequest(t, "/charges"))
 	require.NoError(t, err)
+	plain := payload.Fingerprint()
 
 	grep := func() {
 		for _, suffix := range []string{"", "-wal", "-shm", ".owners"} {
@@ -82,7 +53,7 @@ func TestEncryptionHidesEverything(t *testing.T) {
 				continue
 			}
 			require.NoError(t, err)
-			for _, text := range []string{tellingNote, tellingQuery, tellingBody, tellingReply, tellingError, "diagnosis", "medical", "api.example.com", "DE0212"} {
+			for _, text := range []string{clientkit.TellingNote, clientkit.TellingQuery, clientkit.TellingBody, clientkit.TellingReply, clientkit.TellingError, "diagnosis", "medical", "api.example.com", "DE0212"} {
 				require.NotContains(t, string(data), text, "in %s", path+suffix)
 				require.NotContains(t, string(data), base64.StdEncoding.EncodeToString([]byte(text))[:8], "in %s", path+suffix)
 				require.NotContains(t, string(data), hex.EncodeToString([]byte(text)), "in %s", path+suffix)
@@ -93,21 +64,21 @@ func TestEncryptionHidesEverything(t *testing.T) {
 	grep()
 	require.NoError(t, c.Close())
 	grep()
-	checkJournal(t, path, idem.WithEncryption(aead(t, 1)))
+	clientkit.CheckJournal(t, path, idem.WithEncryption(clientkit.AEAD(t, 1)))
 
-	c, err = encrypted(t, path, aead(t, 1))
+	c, err = encrypted(t, path, clientkit.AEAD(t, 1))
 	require.NoError(t, err)
-	resp, err := c.Do(tellingRequest(t, "/charges"), op)
+	resp, err := c.Do(clientkit.TellingRequest(t, "/charges"), op)
 	require.NoError(t, err)
-	require.Equal(t, tellingReply, bodyOf(t, resp), "the first outcome, byte for byte")
-	other := tellingRequest(t, "/charges")
+	require.Equal(t, clientkit.TellingReply, testkit.BodyOf(t, resp), "the first outcome, byte for byte")
+	other := clientkit.TellingRequest(t, "/charges")
 	other.URL.RawQuery = "expand=x"
 	_, err = c.Do(other, op)
 	require.ErrorIs(t, err, idem.ErrMismatch)
 	require.ErrorContains(t, err, "query field")
-	in, err := c.Lookup(testCtx(t), doubt.Key)
+	in, err := c.Lookup(testkit.Context(t), doubt.Key)
 	require.NoError(t, err)
-	require.Equal(t, tellingBody, string(in.Payload()))
+	require.Equal(t, clientkit.TellingBody, string(in.Payload()))
 	require.Equal(t, "POST api.example.com/v1/lost", in.Target())
 	var errs, notes string
 	for _, e := range in.History() {
@@ -116,8 +87,8 @@ func TestEncryptionHidesEverything(t *testing.T) {
 			errs += e.Err.Error()
 		}
 	}
-	require.Contains(t, errs, tellingError)
-	require.Contains(t, notes, tellingNote)
+	require.Contains(t, errs, clientkit.TellingError)
+	require.Contains(t, notes, clientkit.TellingNote)
 	require.NoError(t, c.Close())
 }
 
@@ -125,17 +96,17 @@ func TestEncryptionHidesEverything(t *testing.T) {
 // with the new key alone, and never again with the old one alone.
 func TestEncryptionKeys(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	c, err := encrypted(t, path, aead(t, 1))
+	path := testkit.NewPath(t)
+	c, err := encrypted(t, path, clientkit.AEAD(t, 1))
 	require.NoError(t, err)
 	op := idem.Operation{Name: "charge", ID: "order-1"}
-	_, err = c.Do(tellingRequest(t, "/charges"), op)
+	_, err = c.Do(clientkit.TellingRequest(t, "/charges"), op)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 
-	_, err = encrypted(t, path, aead(t, 2))
+	_, err = encrypted(t, path, clientkit.AEAD(t, 2))
 	require.ErrorContains(t, err, "none of the keys")
 	_, err = idem.Open(path)
 	require.ErrorContains(t, err, "the journal is encrypted")
@@ -143,32 +114,32 @@ func TestEncryptionKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(before, after), "a wrong key changes nothing")
 
-	rotated, err := encrypted(t, path, aead(t, 2), aead(t, 1))
+	rotated, err := encrypted(t, path, clientkit.AEAD(t, 2), clientkit.AEAD(t, 1))
 	require.NoError(t, err)
-	_, err = rotated.Do(tellingRequest(t, "/charges"), op)
+	_, err = rotated.Do(clientkit.TellingRequest(t, "/charges"), op)
 	require.NoError(t, err)
 	require.NoError(t, rotated.Close())
-	_, err = encrypted(t, path, aead(t, 1))
+	_, err = encrypted(t, path, clientkit.AEAD(t, 1))
 	require.ErrorContains(t, err, "none of the keys")
-	again, err := encrypted(t, path, aead(t, 2))
+	again, err := encrypted(t, path, clientkit.AEAD(t, 2))
 	require.NoError(t, err)
-	resp, err := again.Do(tellingRequest(t, "/charges"), op)
+	resp, err := again.Do(clientkit.TellingRequest(t, "/charges"), op)
 	require.NoError(t, err)
-	require.Equal(t, tellingReply, bodyOf(t, resp))
+	require.Equal(t, clientkit.TellingReply, testkit.BodyOf(t, resp))
 	require.NoError(t, again.Close())
-	checkJournal(t, path, idem.WithEncryption(aead(t, 2)))
+	clientkit.CheckJournal(t, path, idem.WithEncryption(clientkit.AEAD(t, 2)))
 
-	plain := newPath(t)
-	c, err = idem.Open(plain, idem.WithTransport(tell{}))
+	plain := testkit.NewPath(t)
+	c, err = idem.Open(plain, idem.WithTransport(clientkit.Tell{}))
 	require.NoError(t, err)
-	_, err = c.Do(tellingRequest(t, "/charges"), op)
+	_, err = c.Do(clientkit.TellingRequest(t, "/charges"), op)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
-	_, err = encrypted(t, plain, aead(t, 1))
+	_, err = encrypted(t, plain, clientkit.AEAD(t, 1))
 	require.ErrorContains(t, err, "begun without encryption")
-	checkJournal(t, plain)
+	clientkit.CheckJournal(t, plain)
 
-	_, err = idem.Open(newPath(t), idem.WithEncryption(nil))
+	_, err = idem.Open(testkit.NewPath(t), idem.WithEncryption(nil))
 	require.ErrorContains(t, err, "nil")
 }
 
@@ -178,7 +149,7 @@ type swapping struct {
 	with string // the other's key; empty: as it is
 }
 
-func (s *swapping) Get(ctx context.Context, key string) (*idem.Record, error) {
+func (s *swapping) Get(ctx context.Context, key string) (*journal.Record, error) {
 	r, err := s.Journal.Get(ctx, key)
 	if err != nil || s.with == "" {
 		return r, err
@@ -194,25 +165,25 @@ func (s *swapping) Get(ctx context.Context, key string) (*idem.Record, error) {
 // another intent is an error, not another intent's payload.
 func TestEncryptionBindsValuesToTheirPlace(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := testkit.NewPath(t)
 	j, err := idem.OpenJournal(path)
 	require.NoError(t, err)
 	moved := &swapping{Journal: j}
-	c, err := idem.New(moved, idem.WithEncryption(aead(t, 1)), idem.WithTransport(tell{}))
+	c, err := idem.New(moved, idem.WithEncryption(clientkit.AEAD(t, 1)), idem.WithTransport(clientkit.Tell{}))
 	require.NoError(t, err)
 	var keys []string
 	for _, id := range []string{"order-1", "order-2"} {
-		in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: id}, tellingRequest(t, "/charges"))
+		in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: id}, clientkit.TellingRequest(t, "/charges"))
 		require.NoError(t, err)
 		keys = append(keys, in.Key())
 	}
-	_, err = c.Lookup(testCtx(t), keys[0])
+	_, err = c.Lookup(testkit.Context(t), keys[0])
 	require.NoError(t, err)
 	moved.with = keys[1]
-	_, err = c.Lookup(testCtx(t), keys[0])
+	_, err = c.Lookup(testkit.Context(t), keys[0])
 	require.ErrorContains(t, err, "changed or moved")
 	require.ErrorContains(t, err, keys[0])
 	moved.with = ""
 	require.NoError(t, c.Close())
-	checkJournal(t, path, idem.WithEncryption(aead(t, 1)))
+	clientkit.CheckJournal(t, path, idem.WithEncryption(clientkit.AEAD(t, 1)))
 }

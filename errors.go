@@ -41,10 +41,6 @@ var (
 	ErrClosed = errors.New("client closed")
 )
 
-// ErrMaybeRecorded: the journal failed half-way through Begin. Nothing was sent;
-// the intent may be there. Begin again under the same ID only.
-var ErrMaybeRecorded = errors.New("maybe recorded")
-
 // InDoubtError says that an intent may have happened, with what a person needs to
 // find out. It Is ErrInDoubt, and Is whatever Err is.
 type InDoubtError struct {
@@ -84,7 +80,8 @@ type toolError struct {
 	err  error
 }
 
-func (e *toolError) Error() string   { return fmt.Sprintf("%v: %v", e.kind, e.err) }
+func (e *toolError) Error() string { return fmt.Sprintf("%v: %v", e.kind, e.err) }
+
 func (e *toolError) Unwrap() []error { return []error{e.kind, e.err} }
 
 // NotSent is for a tool function: nothing left this machine, so the same call may

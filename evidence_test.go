@@ -11,20 +11,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // What one attempt proves. Failed means that nothing happened, so whatever is not
 // proof of that is in doubt, and whatever is no proof of success is no success.
 
 // ask makes one call and tells where its intent stands then.
-func ask(t testing.TB, c *idem.Client, req *http.Request, id string) (*idem.Intent, answer) {
+func ask(t testing.TB, c *idem.Client, req *http.Request, id string) (*idem.Intent, clientkit.Answer) {
 	t.Helper()
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: id}, req)
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: id}, req)
 	require.NoError(t, err)
-	return in, do(testCtx(t), in)
+	return in, clientkit.Do(testkit.Context(t), in)
 }
 
 // silent is the HTTPS address of a listener that takes connections and says nothing.
@@ -53,26 +57,26 @@ func TestStatusesWithoutAContract(t *testing.T) {
 	var now atomic.Int32
 	f := newFarSide(t, func(n int, w http.ResponseWriter) {
 		status := int(now.Load())
-		w.Header().Set("Content-Type", asJSON)
+		w.Header().Set("Content-Type", testkit.JSON)
 		w.WriteHeader(status)
 		if status >= 200 && status != 204 && status != 304 {
 			fmt.Fprintf(w, `{"status":%d}`, status)
 		}
 	})
-	p := promisesNothing()
+	p := clientkit.PromisesNothing()
 	p.Retry.MaxAttempts = 1
-	c := newClient(t, newPath(t), idem.WithPolicy("*", p))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
 	for status := range want {
 		now.Store(int32(status))
-		in, got := ask(t, c, newInvoice(t, f.URL, 500), fmt.Sprint(status))
-		require.Equal(t, want[status], in.State(), "status %d: %v", status, got.err)
+		in, got := ask(t, c, testkit.NewInvoice(t, f.URL, 500), fmt.Sprint(status))
+		require.Equal(t, want[status], in.State(), "status %d: %v", status, got.Err)
 		switch want[status] {
 		case doubt:
-			require.ErrorIs(t, got.err, idem.ErrInDoubt)
-			require.Zero(t, got.status)
+			require.ErrorIs(t, got.Err, idem.ErrInDoubt)
+			require.Zero(t, got.Status)
 		default:
-			require.NoError(t, got.err)
-			require.Equal(t, status, got.status, "a refusal is an outcome too")
+			require.NoError(t, got.Err)
+			require.Equal(t, status, got.Status, "a refusal is an outcome too")
 		}
 	}
 	require.Len(t, f.arrivals(), len(want), "each once")
@@ -85,7 +89,7 @@ func TestPassingAndLastingRefusals(t *testing.T) {
 	for status, passing := range map[int]bool{401: true, 403: true, 425: true, 429: true, 400: false, 402: false, 404: false, 422: false} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			p := stripe()
+			p := clientkit.Stripe()
 			p.Contract.Verdict = nil
 			p.Retry.MaxAttempts = 1
 			f := newFarSide(t, func(n int, w http.ResponseWriter) {
@@ -95,19 +99,19 @@ func TestPassingAndLastingRefusals(t *testing.T) {
 					says(w, 200, `{}`)
 				}
 			})
-			c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-			first, got := ask(t, c, newInvoice(t, f.URL, 500), "1")
-			require.NoError(t, got.err)
-			require.Equal(t, status, got.status)
-			again, got := ask(t, c, newInvoice(t, f.URL, 500), "1")
-			require.NoError(t, got.err)
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+			first, got := ask(t, c, testkit.NewInvoice(t, f.URL, 500), "1")
+			require.NoError(t, got.Err)
+			require.Equal(t, status, got.Status)
+			again, got := ask(t, c, testkit.NewInvoice(t, f.URL, 500), "1")
+			require.NoError(t, got.Err)
 			require.Equal(t, first.Key(), again.Key())
 			if passing {
-				require.Equal(t, 200, got.status)
+				require.Equal(t, 200, got.Status)
 				require.Len(t, f.arrivals(), 2)
 			} else {
-				require.Equal(t, status, got.status)
-				require.True(t, got.replayed)
+				require.Equal(t, status, got.Status)
+				require.True(t, got.Replayed)
 				require.Len(t, f.arrivals(), 1)
 			}
 		})
@@ -118,21 +122,21 @@ func TestPassingAndLastingRefusals(t *testing.T) {
 // connection in time. It is tried again, and given up it is Failed, not in doubt.
 func TestNotSent(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
+	s := clientkit.NewServer(t)
 	for name, url := range map[string]string{
 		"refused": s.RefusedURL(), "no such host": s.NoSuchHostURL(), "bad certificate": s.TLSBadCertURL(),
 		"plain text to TLS": strings.Replace(s.URL(), "http://", "https://", 1),
 	} {
-		for promise, p := range map[string]idem.Policy{"keys kept": stripe(), "no contract": promisesNothing()} {
+		for promise, p := range map[string]idem.Policy{"keys kept": clientkit.Stripe(), "no contract": clientkit.PromisesNothing()} {
 			t.Run(name+" "+promise, func(t *testing.T) {
 				t.Parallel()
 				p.Retry.MaxAttempts = 2
-				c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-				in, got := ask(t, c, newInvoice(t, url, 500), "1")
-				require.ErrorIs(t, got.err, idem.ErrNotSent)
-				require.NotErrorIs(t, got.err, idem.ErrInDoubt)
-				require.ErrorContains(t, got.err, "charge 1")
-				require.ErrorContains(t, got.err, "the same call may be made again")
+				c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+				in, got := ask(t, c, testkit.NewInvoice(t, url, 500), "1")
+				require.ErrorIs(t, got.Err, idem.ErrNotSent)
+				require.NotErrorIs(t, got.Err, idem.ErrInDoubt)
+				require.ErrorContains(t, got.Err, "charge 1")
+				require.ErrorContains(t, got.Err, "the same call may be made again")
 				require.Equal(t, idem.Failed, in.State())
 				require.Zero(t, in.FirstSent())
 				require.Equal(t, 2, in.Attempts())
@@ -141,12 +145,12 @@ func TestNotSent(t *testing.T) {
 	}
 	t.Run("a listener that never shakes hands", func(t *testing.T) {
 		t.Parallel()
-		p := promisesNothing()
+		p := clientkit.PromisesNothing()
 		p.Retry.MaxAttempts, p.Retry.AttemptTimeout = 1, 50*time.Millisecond
-		c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-		in, got := ask(t, c, newInvoice(t, silent(t), 500), "1")
-		require.ErrorIs(t, got.err, idem.ErrNotSent)
-		require.ErrorIs(t, got.err, context.DeadlineExceeded)
+		c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+		in, got := ask(t, c, testkit.NewInvoice(t, silent(t), 500), "1")
+		require.ErrorIs(t, got.Err, idem.ErrNotSent)
+		require.ErrorIs(t, got.Err, context.DeadlineExceeded)
 		require.Zero(t, in.FirstSent())
 	})
 	require.Empty(t, s.Arrivals())
@@ -156,7 +160,7 @@ func TestNotSent(t *testing.T) {
 // of its connections may have sent.
 func TestTransportThatTellsNothing(t *testing.T) {
 	t.Parallel()
-	for name, base := range map[string]roundTrip{
+	for name, base := range map[string]clientkit.RoundTrip{
 		"an error of its own":     func(*http.Request) (*http.Response, error) { return nil, errReader },
 		"what looks like no dial": func(*http.Request) (*http.Response, error) { return nil, errors.New("dial tcp: connection refused") },
 		"a context of its own": func(r *http.Request) (*http.Response, error) {
@@ -170,10 +174,10 @@ func TestTransportThatTellsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t)
-			c := newClient(t, newPath(t), idem.WithPolicy("*", promisesNothing()), idem.WithTransport(base))
-			in, got := ask(t, c, newInvoice(t, s.URL(), 500), "1")
-			require.ErrorIs(t, got.err, idem.ErrInDoubt)
+			s := clientkit.NewServer(t)
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", clientkit.PromisesNothing()), idem.WithTransport(base))
+			in, got := ask(t, c, testkit.NewInvoice(t, s.URL(), 500), "1")
+			require.ErrorIs(t, got.Err, idem.ErrInDoubt)
 			require.Equal(t, 1, in.Attempts())
 			require.NotZero(t, in.FirstSent())
 		})
@@ -190,22 +194,22 @@ func TestRepliesThatAreNotWhole(t *testing.T) {
 		{Kind: idemtest.DropAfter}, {Kind: idemtest.ResetAfter}, {Kind: idemtest.StaleAfter},
 		{Kind: idemtest.Proxy502After}, {Kind: idemtest.GatewayTime504}, {Kind: idemtest.Error500After},
 	} {
-		for name, p := range map[string]idem.Policy{"keys kept": stripe(), "no contract": promisesNothing()} {
+		for name, p := range map[string]idem.Policy{"keys kept": clientkit.Stripe(), "no contract": clientkit.PromisesNothing()} {
 			t.Run(fmt.Sprint(f.Kind, f.After, " ", name), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
-				require.NoError(t, w.server.Script(f))
-				c := w.open(idem.WithPolicy("*", p), idem.WithMaxReply(1<<20))
-				in, got := ask(t, c, w.invoice(500), "1")
+				w := clientkit.NewWorld(t)
+				require.NoError(t, w.Server.Script(f))
+				c := w.Open(idem.WithPolicy("*", p), idem.WithMaxReply(1<<20))
+				in, got := ask(t, c, w.Invoice(500), "1")
 				if name == "no contract" || f.Kind == idemtest.Error500After {
-					require.ErrorIs(t, got.err, idem.ErrInDoubt)
-					require.NotErrorIs(t, got.err, idem.ErrOutcomeTruncated)
+					require.ErrorIs(t, got.Err, idem.ErrInDoubt)
+					require.NotErrorIs(t, got.Err, idem.ErrOutcomeTruncated)
 				} else {
-					require.NoError(t, got.err)
-					require.Equal(t, w.object(in.Key()), got.body)
-					require.True(t, got.replayed, "the far side says so")
+					require.NoError(t, got.Err)
+					require.Equal(t, w.Object(in.Key()), got.Body)
+					require.True(t, got.Replayed, "the far side says so")
 				}
-				require.Len(t, w.server.Effects(), 1)
+				require.Len(t, w.Server.Effects(), 1)
 			})
 		}
 	}
@@ -214,14 +218,14 @@ func TestRepliesThatAreNotWhole(t *testing.T) {
 // A body that never ends is bounded by AttemptTimeout.
 func TestEndlessReply(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	require.NoError(t, w.server.Script(faults(idemtest.EndlessBody)...))
-	p := promisesNothing()
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(faults(idemtest.EndlessBody)...))
+	p := clientkit.PromisesNothing()
 	p.Retry.AttemptTimeout = time.Second
-	c := w.open(idem.WithPolicy("*", p), idem.WithMaxReply(1<<20))
-	in, got := ask(t, c, w.invoice(500), "1")
-	require.ErrorIs(t, got.err, idem.ErrInDoubt)
-	require.ErrorIs(t, got.err, context.DeadlineExceeded)
+	c := w.Open(idem.WithPolicy("*", p), idem.WithMaxReply(1<<20))
+	in, got := ask(t, c, w.Invoice(500), "1")
+	require.ErrorIs(t, got.Err, idem.ErrInDoubt)
+	require.ErrorIs(t, got.Err, context.DeadlineExceeded)
 	require.Equal(t, "timeout", in.History()[len(in.History())-1].Reason)
 }
 
@@ -231,13 +235,13 @@ func TestUnusualReplies(t *testing.T) {
 	for _, kind := range []idemtest.FaultKind{idemtest.Informational, idemtest.Trailers, idemtest.Empty200, idemtest.SlowReply, idemtest.Duplicate} {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			require.NoError(t, w.server.Script(faults(kind)...))
-			c := w.open(idem.WithPolicy("*", promisesNothing()))
-			in, got := ask(t, c, w.invoice(500), "1")
-			require.NoError(t, got.err)
-			require.Equal(t, 200, got.status)
-			require.Equal(t, w.server.Keys()[0].Body, []byte(got.body))
+			w := clientkit.NewWorld(t)
+			require.NoError(t, w.Server.Script(faults(kind)...))
+			c := w.Open(idem.WithPolicy("*", clientkit.PromisesNothing()))
+			in, got := ask(t, c, w.Invoice(500), "1")
+			require.NoError(t, got.Err)
+			require.Equal(t, 200, got.Status)
+			require.Equal(t, w.Server.Keys()[0].Body, []byte(got.Body))
 			require.Equal(t, idem.Succeeded, in.State())
 		})
 	}

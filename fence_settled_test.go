@@ -5,8 +5,12 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // A settled outcome never changes: a person settled what nobody had claimed, and the
@@ -14,10 +18,10 @@ import (
 // more, and an audit row says so.
 func TestAnOutcomeOfAnothersIsNotReplaced(t *testing.T) {
 	t.Parallel()
-	r := newRobbed(t, stripe())
+	r := newRobbed(t, clientkit.Stripe())
 	require.NoError(t, r.client.Resolve(context.Background(), r.key, idem.Resolution{State: idem.Failed, Note: "Ada looked"}))
-	r.first.reply(http.StatusOK, `{"late":true}`)
-	require.Contains(t, r.owner.hear(), "did not happen")
+	r.first.Reply(http.StatusOK, `{"late":true}`)
+	require.Contains(t, r.owner.Hear(), "did not happen")
 	states, notes := r.told("alarm")
 	require.Equal(t, []idem.State{idem.Failed}, states)
 	require.Len(t, notes, 1)
@@ -29,14 +33,14 @@ func TestAnOutcomeOfAnothersIsNotReplaced(t *testing.T) {
 // other process sees who has it, and a second one does not take it over as well.
 func TestATakeOverIsOnDiskBeforeItSends(t *testing.T) {
 	t.Parallel()
-	r := newRobbed(t, stripe())
-	r.owner.kill()
-	taken := doing(context.Background(), r.begin())
-	second := r.next()
+	r := newRobbed(t, clientkit.Stripe())
+	r.owner.Kill()
+	taken := clientkit.Doing(context.Background(), r.begin())
+	second := r.Next()
 	const claimed = 1 // the kind of a claim's row
-	require.Equal(t, []int64{claimed}, newWitness(t, r.path).read(r.key).Kinds)
-	second.reply(http.StatusOK, `{"taken":true}`)
+	require.Equal(t, []int64{claimed}, testkit.NewWitness(t, r.path).Read(r.key).Kinds)
+	second.Reply(http.StatusOK, `{"taken":true}`)
 	got := <-taken
-	require.NoError(t, got.err)
-	require.Equal(t, `{"taken":true}`, got.body)
+	require.NoError(t, got.Err)
+	require.Equal(t, `{"taken":true}`, got.Body)
 }

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
 )
 
 // The far side of a contract tells payloads apart by the rules of the client's own

@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // repeat is an intended repeat of a tool call.
@@ -23,8 +27,8 @@ func repeat(ctx context.Context, scope string, n int, cost int64) context.Contex
 // input, an intended repeat and a time after the window are not taken for it.
 func TestAReemissionGetsTheFirstOutcome(t *testing.T) {
 	t.Parallel()
-	var clock wall
-	c := newClient(t, newPath(t), idem.WithWall(clock.now))
+	var clock clientkit.Wall
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithClock(clock.Now))
 	p := idem.Policy{Window: time.Hour, Limit: idem.Limit{Intents: 100, Per: time.Hour}} // so that repeats are looked at, too
 	tool, r := chargeTool(t, c, p, func(n int) (paid, error) { return paid{fmt.Sprint(n)}, nil })
 	visa := charge{500, "visa"}
@@ -36,29 +40,29 @@ func TestAReemissionGetsTheFirstOutcome(t *testing.T) {
 		in    charge
 		gets  string
 	}{
-		{"the first", 0, idem.WithScope(testCtx(t), "a"), "call_1", visa, "1"},
-		{"another ID", time.Minute, idem.WithScope(testCtx(t), "a"), "call_2", visa, "1"},
-		{"without an ID", 0, idem.WithScope(testCtx(t), "a"), "", visa, "1"},
-		{"another scope", 0, idem.WithScope(testCtx(t), "b"), "call_3", visa, "2"},
-		{"another input", 0, idem.WithScope(testCtx(t), "a"), "call_4", charge{501, "visa"}, "3"},
-		{"an intended repeat", 0, repeat(testCtx(t), "a", 1, 0), "call_1", visa, "4"},
-		{"an intended repeat of another ID", 0, repeat(testCtx(t), "a", 1, 0), "call_5", visa, "5"},
-		{"not taken for the repeat", 0, idem.WithScope(testCtx(t), "a"), "call_6", visa, "1"},
-		{"after the window", time.Hour, idem.WithScope(testCtx(t), "a"), "call_7", visa, "6"},
-		{"the first ID again", 0, idem.WithScope(testCtx(t), "a"), "call_1", visa, "1"},
-		{"an alias after the window", 0, idem.WithScope(testCtx(t), "a"), "call_2", visa, "1"},
-		{"the new first", 0, idem.WithScope(testCtx(t), "a"), "call_8", visa, "6"},
-		{"in one more scope", 0, idem.WithScope(testCtx(t), "c"), "call_1", visa, "7"},
-		{"its repeat", 50 * time.Minute, repeat(testCtx(t), "c", 1, 0), "call_1", visa, "8"},
-		{"not taken for the repeat alone", 20 * time.Minute, idem.WithScope(testCtx(t), "c"), "call_2", visa, "9"},
+		{"the first", 0, idem.WithScope(testkit.Context(t), "a"), "call_1", visa, "1"},
+		{"another ID", time.Minute, idem.WithScope(testkit.Context(t), "a"), "call_2", visa, "1"},
+		{"without an ID", 0, idem.WithScope(testkit.Context(t), "a"), "", visa, "1"},
+		{"another scope", 0, idem.WithScope(testkit.Context(t), "b"), "call_3", visa, "2"},
+		{"another input", 0, idem.WithScope(testkit.Context(t), "a"), "call_4", charge{501, "visa"}, "3"},
+		{"an intended repeat", 0, repeat(testkit.Context(t), "a", 1, 0), "call_1", visa, "4"},
+		{"an intended repeat of another ID", 0, repeat(testkit.Context(t), "a", 1, 0), "call_5", visa, "5"},
+		{"not taken for the repeat", 0, idem.WithScope(testkit.Context(t), "a"), "call_6", visa, "1"},
+		{"after the window", time.Hour, idem.WithScope(testkit.Context(t), "a"), "call_7", visa, "6"},
+		{"the first ID again", 0, idem.WithScope(testkit.Context(t), "a"), "call_1", visa, "1"},
+		{"an alias after the window", 0, idem.WithScope(testkit.Context(t), "a"), "call_2", visa, "1"},
+		{"the new first", 0, idem.WithScope(testkit.Context(t), "a"), "call_8", visa, "6"},
+		{"in one more scope", 0, idem.WithScope(testkit.Context(t), "c"), "call_1", visa, "7"},
+		{"its repeat", 50 * time.Minute, repeat(testkit.Context(t), "c", 1, 0), "call_1", visa, "8"},
+		{"not taken for the repeat alone", 20 * time.Minute, idem.WithScope(testkit.Context(t), "c"), "call_2", visa, "9"},
 	} {
-		clock.ahead.Add(int64(step.after))
+		clock.Ahead.Add(int64(step.after))
 		out, err := tool.Call(step.ctx, step.id, step.in)
 		require.NoError(t, err, step.what)
 		require.Equal(t, step.gets, out.Number, step.what)
 	}
 	require.Len(t, r.list(), 9)
-	s, err := c.Stats(testCtx(t))
+	s, err := c.Stats(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"reemitted": 5, "replayed": 1}, s.ByReason)
 	require.EqualValues(t, 9, s.Intents)
@@ -67,7 +71,7 @@ func TestAReemissionGetsTheFirstOutcome(t *testing.T) {
 // While the first is under way, another ID joins it. What failed is nobody's first.
 func TestAReemissionJoinsWhatIsUnderWayAndNotWhatFailed(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	inside, goOn := make(chan struct{}, 2), make(chan struct{})
 	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour, Retry: idem.Retry{MaxAttempts: 1}}, func(n int) (paid, error) {
 		if n == 1 {
@@ -77,18 +81,18 @@ func TestAReemissionJoinsWhatIsUnderWayAndNotWhatFailed(t *testing.T) {
 		<-goOn
 		return paid{"p-1"}, nil
 	})
-	_, err := tool.Call(testCtx(t), "call_1", charge{500, "visa"})
+	_, err := tool.Call(testkit.Context(t), "call_1", charge{500, "visa"})
 	require.ErrorIs(t, err, idem.ErrNotSent)
 	got := make(chan paid, 2)
 	call := func(ctx context.Context, id string) {
 		out, _ := tool.Call(ctx, id, charge{500, "visa"})
 		got <- out
 	}
-	go call(testCtx(t), "call_2")
+	go call(testkit.Context(t), "call_2")
 	<-inside
-	ctx := watch(testCtx(t), 1)
+	ctx := clientkit.Watch(testkit.Context(t), 1)
 	go call(ctx, "call_3")
-	ctx.waiting(t)
+	ctx.Waiting(t)
 	close(goOn)
 	require.Equal(t, []paid{{"p-1"}, {"p-1"}}, []paid{<-got, <-got})
 	require.Len(t, r.list(), 2)
@@ -98,23 +102,23 @@ func TestAReemissionJoinsWhatIsUnderWayAndNotWhatFailed(t *testing.T) {
 // other ID, which is free once the window is over.
 func TestAReemissionIsRefusedWhereThePolicySaysSo(t *testing.T) {
 	t.Parallel()
-	var clock wall
-	c := newClient(t, newPath(t), idem.WithWall(clock.now))
+	var clock clientkit.Wall
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithClock(clock.Now))
 	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour, Refuse: true}, always(paid{"p-1"}, nil))
-	_, err := tool.Call(testCtx(t), "call_1", charge{500, "visa"})
+	_, err := tool.Call(testkit.Context(t), "call_1", charge{500, "visa"})
 	require.NoError(t, err)
 	for range 2 {
-		_, err = tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+		_, err = tool.Call(testkit.Context(t), "call_2", charge{500, "visa"})
 		require.ErrorIs(t, err, idem.ErrDuplicate)
 		require.ErrorContains(t, err, "call_1")
 		require.ErrorContains(t, err, "Operation.Repeat")
 		require.NotEmpty(t, idem.Advice(err))
 	}
-	_, err = tool.Call(testCtx(t), "call_1", charge{500, "visa"})
+	_, err = tool.Call(testkit.Context(t), "call_1", charge{500, "visa"})
 	require.NoError(t, err, "the same ID is no re-emission")
 	require.Len(t, r.list(), 1)
-	clock.ahead.Add(int64(2 * time.Hour))
-	_, err = tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+	clock.Ahead.Add(int64(2 * time.Hour))
+	_, err = tool.Call(testkit.Context(t), "call_2", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Len(t, r.list(), 2)
 }
@@ -123,52 +127,52 @@ func TestAReemissionIsRefusedWhereThePolicySaysSo(t *testing.T) {
 // the window, a restart and its outcome, and is never a second effect by accident.
 func TestAliasesLastAsLongAsIdentities(t *testing.T) {
 	t.Parallel()
-	var clock wall
-	path, p := newPath(t), idem.Policy{Window: time.Hour}
+	var clock clientkit.Wall
+	path, p := testkit.NewPath(t), idem.Policy{Window: time.Hour}
 	open := func() (*idem.Client, *idem.Tool[charge, paid], *runs) {
-		c, err := idem.Open(path, idem.WithWall(clock.now), idem.WithRetention(24*time.Hour, 48*time.Hour))
+		c, err := idem.Open(path, idem.WithClock(clock.Now), idem.WithRetention(24*time.Hour, 48*time.Hour))
 		require.NoError(t, err)
 		tool, r := chargeTool(t, c, p, always(paid{"p-1"}, nil))
 		return c, tool, r
 	}
 	c, tool, r := open()
 	for _, id := range []string{"call_1", "call_2"} {
-		_, err := tool.Call(testCtx(t), id, charge{500, "visa"})
+		_, err := tool.Call(testkit.Context(t), id, charge{500, "visa"})
 		require.NoError(t, err)
 	}
-	_, err := tool.Call(testCtx(t), "newer", charge{1, "visa"}) // so that the first is not the journal's last row
+	_, err := tool.Call(testkit.Context(t), "newer", charge{1, "visa"}) // so that the first is not the journal's last row
 	require.NoError(t, err)
 	require.Len(t, r.list(), 2)
 	require.NoError(t, c.Close())
 
-	clock.ahead.Add(int64(12 * time.Hour))
+	clock.Ahead.Add(int64(12 * time.Hour))
 	c, tool, r = open()
-	out, err := tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+	out, err := tool.Call(testkit.Context(t), "call_2", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, paid{"p-1"}, out)
-	_, err = tool.Call(testCtx(t), "call_2", charge{501, "visa"})
+	_, err = tool.Call(testkit.Context(t), "call_2", charge{501, "visa"})
 	require.ErrorIs(t, err, idem.ErrMismatch)
 
-	clock.ahead.Add(int64(13 * time.Hour))
-	n, err := c.Prune(testCtx(t))
+	clock.Ahead.Add(int64(13 * time.Hour))
+	n, err := c.Prune(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	for _, id := range []string{"call_1", "call_2"} {
-		_, err = tool.Call(testCtx(t), id, charge{500, "visa"})
+		_, err = tool.Call(testkit.Context(t), id, charge{500, "visa"})
 		require.ErrorIs(t, err, idem.ErrForgotten, id)
 	}
 	require.Empty(t, r.list())
 	require.NoError(t, c.Close())
 
-	clock.ahead.Add(int64(24 * time.Hour))
+	clock.Ahead.Add(int64(24 * time.Hour))
 	c, tool, r = open()
-	_, err = c.Prune(testCtx(t))
+	_, err = c.Prune(testkit.Context(t))
 	require.NoError(t, err)
-	_, err = tool.Call(testCtx(t), "call_2", charge{500, "visa"})
+	_, err = tool.Call(testkit.Context(t), "call_2", charge{500, "visa"})
 	require.NoError(t, err, "nothing is known of it any more")
 	require.Len(t, r.list(), 1)
 	require.NoError(t, c.Close())
-	checkJournal(t, path)
+	clientkit.CheckJournal(t, path)
 }
 
 // Past the limit of a scope and operation nothing is begun and nothing is done,
@@ -186,16 +190,16 @@ func TestALimitStopsALoop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var clock wall
-			path := newPath(t)
+			var clock clientkit.Wall
+			path := testkit.NewPath(t)
 			for i, cost := range c.costs {
-				client, err := idem.Open(path, idem.WithWall(clock.now)) // the journal decides, not a process
+				client, err := idem.Open(path, idem.WithClock(clock.Now)) // the journal decides, not a process
 				require.NoError(t, err)
 				tool, r := chargeTool(t, client, idem.Policy{Limit: c.limit}, always(paid{"p-1"}, nil))
-				_, err = tool.Call(repeat(testCtx(t), "a", 0, cost), fmt.Sprint(i), charge{i, "visa"})
+				_, err = tool.Call(repeat(testkit.Context(t), "a", 0, cost), fmt.Sprint(i), charge{i, "visa"})
 				if c.takes[i] {
 					require.NoError(t, err, "call %d", i)
-					_, err = tool.Call(repeat(testCtx(t), "a", 0, cost), fmt.Sprint(i), charge{i, "visa"})
+					_, err = tool.Call(repeat(testkit.Context(t), "a", 0, cost), fmt.Sprint(i), charge{i, "visa"})
 					require.NoError(t, err, "it is done: call %d again", i)
 				} else {
 					require.ErrorIs(t, err, idem.ErrLimit, "call %d", i)
@@ -203,13 +207,13 @@ func TestALimitStopsALoop(t *testing.T) {
 					require.Empty(t, r.list())
 				}
 				if i == 0 && c.takes[0] {
-					_, err = tool.Call(repeat(testCtx(t), "another", 0, cost), "0", charge{i, "visa"})
+					_, err = tool.Call(repeat(testkit.Context(t), "another", 0, cost), "0", charge{i, "visa"})
 					require.NoError(t, err, "another scope has its own")
 				}
 				require.NoError(t, client.Close())
-				clock.ahead.Add(int64(10 * time.Minute))
+				clock.Ahead.Add(int64(10 * time.Minute))
 			}
-			checkJournal(t, path)
+			clientkit.CheckJournal(t, path)
 		})
 	}
 }
@@ -218,7 +222,7 @@ func TestALimitStopsALoop(t *testing.T) {
 // so that a network that comes back does not let the whole queue through.
 func TestWhatFailedDoesNotCountUntilItIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	offline := true
 	p := idem.Policy{Limit: idem.Limit{Intents: 2, Per: time.Hour}, Retry: idem.Retry{MaxAttempts: 1}}
 	tool, r := chargeTool(t, c, p, func(int) (paid, error) {
@@ -228,12 +232,12 @@ func TestWhatFailedDoesNotCountUntilItIsTriedAgain(t *testing.T) {
 		return paid{"p-1"}, nil
 	})
 	for i := range 5 {
-		_, err := tool.Call(testCtx(t), fmt.Sprint(i), charge{i, "visa"})
+		_, err := tool.Call(testkit.Context(t), fmt.Sprint(i), charge{i, "visa"})
 		require.ErrorIs(t, err, idem.ErrNotSent)
 	}
 	offline = false
 	for i := range 5 {
-		_, err := tool.Call(testCtx(t), fmt.Sprint(i), charge{i, "visa"})
+		_, err := tool.Call(testkit.Context(t), fmt.Sprint(i), charge{i, "visa"})
 		if i < 2 {
 			require.NoError(t, err)
 		} else {
@@ -244,7 +248,7 @@ func TestWhatFailedDoesNotCountUntilItIsTriedAgain(t *testing.T) {
 }
 
 // Guarded does guarded calls from a process of its own.
-func (children) Guarded(l *link) error {
+func (children) Guarded(l *testkit.Link) error {
 	var args struct {
 		Path, Server string
 		Callers      int
@@ -252,17 +256,17 @@ func (children) Guarded(l *link) error {
 		Limit        idem.Limit
 		SameInput    bool
 	}
-	if err := l.args(&args); err != nil {
+	if err := l.Args(&args); err != nil {
 		return err
 	}
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Window, p.Limit = args.Window, args.Limit
 	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", p))
 	if err != nil {
 		return err
 	}
-	l.say("ready")
-	name := l.hear()
+	l.Say("ready")
+	name := l.Hear()
 	var wg sync.WaitGroup
 	var done, limited atomic.Int64
 	var mu sync.Mutex
@@ -273,7 +277,7 @@ func (children) Guarded(l *link) error {
 			if !args.SameInput {
 				cents += i
 			}
-			req, err := invoiceRequest(args.Server, cents)
+			req, err := testkit.InvoiceRequest(args.Server, cents)
 			if err == nil {
 				_, err = c.Do(req, invoiceOp(fmt.Sprint(name, i)))
 			}
@@ -290,7 +294,7 @@ func (children) Guarded(l *link) error {
 		})
 	}
 	wg.Wait()
-	l.say("%d %d", done.Load(), limited.Load())
+	l.Say("%d %d", done.Load(), limited.Load())
 	return errors.Join(append(errs, c.Close())...)
 }
 
@@ -304,32 +308,32 @@ func TestGuardsHoldAcrossProcesses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			args["Path"], args["Server"], args["Callers"] = w.path, w.server.URL(), 8
-			var all []*process
+			w := clientkit.NewWorld(t)
+			args["Path"], args["Server"], args["Callers"] = w.Path, w.Server.URL(), 8
+			var all []*testkit.Process
 			for range 3 {
-				p := startChild(t, "Guarded", args)
-				p.expect("ready")
+				p := testkit.StartChild(t, "Guarded", args)
+				p.Expect("ready")
 				all = append(all, p)
 			}
 			for i, p := range all {
-				p.tell(string(rune('a' + i)))
+				p.Tell(string(rune('a' + i)))
 			}
 			sum := [2]int{}
 			for _, p := range all {
 				var done, limited int
-				_, err := fmt.Sscan(p.hear(), &done, &limited)
+				_, err := fmt.Sscan(p.Hear(), &done, &limited)
 				require.NoError(t, err)
 				sum[0] += done
 				sum[1] += limited
-				p.wait()
+				p.Wait()
 			}
 			if name == "window" {
 				require.Equal(t, [2]int{24, 0}, sum)
-				require.Len(t, w.server.Effects(), 1)
+				require.Len(t, w.Server.Effects(), 1)
 			} else {
 				require.Equal(t, [2]int{7, 17}, sum)
-				require.Len(t, w.server.Effects(), 7)
+				require.Len(t, w.Server.Effects(), 7)
 			}
 		})
 	}

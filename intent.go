@@ -5,88 +5,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/idem-go/idem/internal/lifecycle"
+	"github.com/idem-go/idem/internal/wire"
+	"github.com/idem-go/idem/journal"
 )
-
-// State is where an intent stands.
-type State uint8
-
-const (
-	Pending   State = iota // begun, not settled: it may or may not have been sent
-	Succeeded              // it happened, and the first outcome is kept
-	Failed                 // provably nothing happened
-	InDoubt                // it may have happened, and sending again is not known to be safe or did not settle it
-)
-
-// String is the state in lower case, as messages have it.
-func (s State) String() string {
-	names := [...]string{"pending", "succeeded", "failed", "in doubt"}
-	if int(s) < len(names) {
-		return names[s]
-	}
-	return fmt.Sprintf("state %d", uint8(s))
-}
-
-// Operation says what is done and which use of it this is. Scope, Name, ID and
-// Repeat together are the identity of an intent.
-type Operation struct {
-	Name  string // what is done: create_invoice. A Policy belongs to it. Never empty.
-	Scope string // whom or what the ID is unique in: a tenant, a user, an agent run
-	ID    string // the caller's stable name: an order number, a step of a plan. Empty: a fresh intent each time
-
-	// Repeat is 0; an intended repeat of the same thing says 1, 2, …. It is part of
-	// the identity and never taken for a re-emission.
-	Repeat int
-
-	// Cost is what one execution costs, in the caller's unit: cents, tokens.
-	Cost int64
-}
-
-// String is the operation as messages have it.
-func (op Operation) String() string {
-	s := op.Name
-	if op.ID != "" {
-		s += " " + op.ID
-	}
-	if op.Repeat != 0 {
-		s += fmt.Sprintf(" (repeat %d)", op.Repeat)
-	}
-	if op.Scope != "" {
-		s += " in " + op.Scope
-	}
-	return s
-}
-
-const maxNameLength = 512 // of an operation's name, scope and ID, in bytes
-
-func (op Operation) validate() error {
-	if op.Name == "" {
-		return errors.New("idem: the operation has no name: set Operation.Name, such as \"create_invoice\"; nothing was sent")
-	}
-	for _, field := range []struct{ what, value string }{{"Name", op.Name}, {"Scope", op.Scope}, {"ID", op.ID}} {
-		if len(field.value) > maxNameLength {
-			return fmt.Errorf("idem: operation %.40q: its %s %.40q has %d bytes, at most %d are taken: use a shorter stable name, such as a hash of it; nothing was sent",
-				op.Name, field.what, field.value, len(field.value), maxNameLength)
-		}
-		for i := range len(field.value) {
-			if b := field.value[i]; b < ' ' || b == 0x7f {
-				return fmt.Errorf("idem: operation %.40q: its %s %.40q has a control character at byte %d: use printable text; nothing was sent",
-					op.Name, field.what, field.value, i)
-			}
-		}
-	}
-	if op.Repeat < 0 {
-		return fmt.Errorf("idem: Operation.Repeat of %s is negative: 0 is the first, 1 an intended repeat; nothing was sent", op)
-	}
-	if op.Cost < 0 {
-		return fmt.Errorf("idem: Operation.Cost of %s is negative: it is what one execution costs, 0 or more; nothing was sent", op)
-	}
-	return nil
-}
 
 // Intent is one logical use of an operation. It owns exactly one key, is on disk
 // before anything is sent, and keeps the first outcome. Its methods may be called
@@ -96,7 +23,7 @@ type Intent struct {
 	live   *liveRequest // what only this process knows of the request: its credentials
 
 	mu       sync.Mutex
-	record   *Record
+	record   *journal.Record
 	replayed bool
 	counted  bool      // as re-emitted: its replay is not counted again
 	written  *[32]byte // the fingerprint of the one write that a tool's function made
@@ -105,20 +32,20 @@ type Intent struct {
 // liveRequest is the caller's request as far as it is not journaled.
 type liveRequest struct {
 	request http.Request // without its body; only for the replies' Request field
-	secrets secrets
-	head    head // of the request, where it is the one that was journaled, once; zero: it is not
+	secrets wire.Secrets
+	head    wire.Head // of the request, where it is the one that was journaled, once; zero: it is not
 
 	transport http.RoundTripper // what attempts go through; nil: the client's
 }
 
-func (in *Intent) snapshot() (*Record, bool) {
+func (in *Intent) snapshot() (*journal.Record, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.record, in.replayed
 }
 
 // learn keeps the newest record that is known.
-func (in *Intent) learn(r *Record, replayed bool) {
+func (in *Intent) learn(r *journal.Record, replayed bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if r != nil {
@@ -161,19 +88,19 @@ func (in *Intent) Replayed() bool { _, replayed := in.snapshot(); return replaye
 // journal time. Zero: certainly none did.
 func (in *Intent) FirstSent() time.Time {
 	r, _ := in.snapshot()
-	return firstSent(r)
+	return lifecycle.FirstSent(r)
 }
 
 // SafeUntil is until when the far side honours the key, less the time of one
 // attempt and a margin, in journal time. Zero: it is never safe to send again.
 func (in *Intent) SafeUntil() time.Time {
 	r, _ := in.snapshot()
-	return safeUntil(r.Summary(), in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
+	return lifecycle.SafeUntil(r.Summary(), in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
 }
 
 // Target is where it goes, without query: "POST api.stripe.com/v1/charges" or
 // "tool charge".
-func (in *Intent) Target() string { r, _ := in.snapshot(); return targetOf(r) }
+func (in *Intent) Target() string { r, _ := in.snapshot(); return wire.Target(r) }
 
 // Payload is a copy of what is sent: the request's body, or the tool's input as
 // JSON. nil once it is pruned.
@@ -183,7 +110,7 @@ func (in *Intent) Payload() []byte { r, _ := in.snapshot(); return bytes.Clone(r
 // where there is none.
 func (in *Intent) Outcome() []byte {
 	r, _ := in.snapshot()
-	if reply := r.reply(); reply != nil {
+	if reply := r.Reply(); reply != nil {
 		return bytes.Clone(reply.Body)
 	}
 	return nil
@@ -216,10 +143,10 @@ func (in *Intent) Do(ctx context.Context) (*http.Response, error) {
 	if in.live != nil {
 		request = &in.live.request
 	}
-	return response(reply, request), err
+	return wire.Response(reply, request), err
 }
 
 // describe names an intent in a message: what and under which key.
-func describe(r *Record) string {
+func describe(r *journal.Record) string {
 	return fmt.Sprintf("%s (key %s)", r.Operation, r.Key)
 }

@@ -13,9 +13,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // The promises that hold at all times, one test each; those that need processes to
@@ -27,11 +31,11 @@ import (
 // very attempt too.
 func TestNothingIsSentBeforeItIsOnDisk(t *testing.T) {
 	t.Parallel()
-	for name, p := range map[string]idem.Policy{"keys kept": stripe(), "no contract": promisesNothing()} {
+	for name, p := range map[string]idem.Policy{"keys kept": clientkit.Stripe(), "no contract": clientkit.PromisesNothing()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := newPath(t)
-			other := newWitness(t, path)
+			path := testkit.NewPath(t)
+			other := testkit.NewWitness(t, path)
 			var mu sync.Mutex
 			var arrived []string
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +47,7 @@ func TestNothingIsSentBeforeItIsOnDisk(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				arrived = append(arrived, key)
-				on := other.read(key)
+				on := other.Read(key)
 				switch {
 				case on == nil:
 					t.Errorf("attempt %d of key %q arrived, and the journal knows nothing of it", len(arrived), key)
@@ -51,7 +55,7 @@ func TestNothingIsSentBeforeItIsOnDisk(t *testing.T) {
 					t.Errorf("what arrived is not what is on disk: %q", on.Payload)
 				case on.Outcomes > 0:
 					t.Errorf("sent although it is settled")
-				case name == "no contract" && (len(on.Kinds) == 0 || on.Kinds[len(on.Kinds)-1] != rowMarked):
+				case name == "no contract" && (len(on.Kinds) == 0 || on.Kinds[len(on.Kinds)-1] != testkit.RowMarked):
 					t.Errorf("attempt %d arrived, and no mark says so: %v", len(arrived), on.Kinds)
 				}
 				if len(arrived) < 3 {
@@ -59,12 +63,12 @@ func TestNothingIsSentBeforeItIsOnDisk(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			c := newClient(t, path, idem.WithPolicy("create_invoice", p))
-			in, err := c.Begin(context.Background(), order(), newInvoice(t, server.URL, 500))
+			c := clientkit.NewClient(t, path, idem.WithPolicy("create_invoice", p))
+			in, err := c.Begin(context.Background(), clientkit.Order(), testkit.NewInvoice(t, server.URL, 500))
 			require.NoError(t, err)
-			require.NotNil(t, other.read(in.Key()), "Begin returned before it was on disk")
-			got := do(context.Background(), in)
-			require.NoError(t, got.err)
+			require.NotNil(t, other.Read(in.Key()), "Begin returned before it was on disk")
+			got := clientkit.Do(context.Background(), in)
+			require.NoError(t, got.Err)
 			require.Equal(t, []string{in.Key(), in.Key(), in.Key()}, arrived)
 		})
 	}
@@ -80,46 +84,46 @@ func TestAJournalThatCannotBeWrittenSendsNothing(t *testing.T) {
 	}
 	t.Run("begin", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		c := w.open(idem.WithPolicy("create_invoice", stripe()))
-		move(t, w.path, w.path+".away")
-		_, err := c.Do(w.invoice(500), order())
-		require.ErrorContains(t, err, w.path)
+		w := clientkit.NewWorld(t)
+		c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+		move(t, w.Path, w.Path+".away")
+		_, err := c.Do(w.Invoice(500), clientkit.Order())
+		require.ErrorContains(t, err, w.Path)
 		require.NotErrorIs(t, err, idem.ErrInDoubt)
-		require.Empty(t, w.server.Arrivals())
-		move(t, w.path+".away", w.path)
-		_, err = c.Do(w.invoice(500), order())
+		require.Empty(t, w.Server.Arrivals())
+		move(t, w.Path+".away", w.Path)
+		_, err = c.Do(w.Invoice(500), clientkit.Order())
 		require.NoError(t, err)
-		require.Len(t, w.server.Effects(), 1)
+		require.Len(t, w.Server.Effects(), 1)
 	})
 	t.Run("mark", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
-		in := w.mustBegin(c, 500)
-		move(t, w.path, w.path+".away")
-		got := do(context.Background(), in)
-		require.ErrorContains(t, got.err, "nothing was sent")
-		require.NotErrorIs(t, got.err, idem.ErrInDoubt)
-		require.Empty(t, w.server.Arrivals())
-		move(t, w.path+".away", w.path)
-		require.NoError(t, do(context.Background(), w.mustBegin(c, 500)).err)
-		require.Len(t, w.server.Effects(), 1)
+		w := clientkit.NewWorld(t)
+		c := w.Open(idem.WithPolicy("create_invoice", clientkit.PromisesNothing()))
+		in := w.MustBegin(c, 500)
+		move(t, w.Path, w.Path+".away")
+		got := clientkit.Do(context.Background(), in)
+		require.ErrorContains(t, got.Err, "nothing was sent")
+		require.NotErrorIs(t, got.Err, idem.ErrInDoubt)
+		require.Empty(t, w.Server.Arrivals())
+		move(t, w.Path+".away", w.Path)
+		require.NoError(t, clientkit.Do(context.Background(), w.MustBegin(c, 500)).Err)
+		require.Len(t, w.Server.Effects(), 1)
 	})
 	t.Run("claim", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		c := w.open(idem.WithPolicy("create_invoice", stripe()))
-		require.NoError(t, w.server.Script(faults(idemtest.Unauthorized401)...))
-		in := w.mustBegin(c, 500)
-		require.Equal(t, http.StatusUnauthorized, do(context.Background(), in).status)
-		move(t, w.path, w.path+".away")
-		got := do(context.Background(), in)
-		require.ErrorContains(t, got.err, "nothing was sent")
-		require.Len(t, w.server.Arrivals(), 1)
-		move(t, w.path+".away", w.path)
-		require.NoError(t, do(context.Background(), w.mustBegin(c, 500)).err)
-		require.Len(t, w.server.Effects(), 1)
+		w := clientkit.NewWorld(t)
+		c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+		require.NoError(t, w.Server.Script(faults(idemtest.Unauthorized401)...))
+		in := w.MustBegin(c, 500)
+		require.Equal(t, http.StatusUnauthorized, clientkit.Do(context.Background(), in).Status)
+		move(t, w.Path, w.Path+".away")
+		got := clientkit.Do(context.Background(), in)
+		require.ErrorContains(t, got.Err, "nothing was sent")
+		require.Len(t, w.Server.Arrivals(), 1)
+		move(t, w.Path+".away", w.Path)
+		require.NoError(t, clientkit.Do(context.Background(), w.MustBegin(c, 500)).Err)
+		require.Len(t, w.Server.Effects(), 1)
 	})
 }
 
@@ -128,20 +132,20 @@ func TestAJournalThatCannotBeWrittenSendsNothing(t *testing.T) {
 // changed meanwhile, every attempt carries the same key and the same bytes.
 func TestOneIntentOneKeyOnePayload(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := clientkit.NewWorld(t)
 	u := newUnreachable(t)
-	c := w.open(idem.WithPolicy("create_invoice", stripe()), idem.WithTransport(u))
-	key := w.mustBegin(c, 500).Key()
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()), idem.WithTransport(u))
+	key := w.MustBegin(c, 500).Key()
 	again := func(c *idem.Client, want error, kinds ...idemtest.FaultKind) {
 		t.Helper()
-		require.NoError(t, w.server.Script(faults(kinds...)...))
-		in := w.mustBegin(c, 500)
+		require.NoError(t, w.Server.Script(faults(kinds...)...))
+		in := w.MustBegin(c, 500)
 		require.Equal(t, key, in.Key())
-		got := do(context.Background(), in)
+		got := clientkit.Do(context.Background(), in)
 		if want == nil {
-			require.NoError(t, got.err)
+			require.NoError(t, got.Err)
 		} else {
-			require.ErrorIs(t, got.err, want)
+			require.ErrorIs(t, got.Err, want)
 		}
 	}
 	again(c, idem.ErrNotSent)
@@ -149,40 +153,40 @@ func TestOneIntentOneKeyOnePayload(t *testing.T) {
 	again(c, nil, idemtest.Unauthorized401)
 	again(c, nil, idemtest.TooManyBare, idemtest.TooManyBare, idemtest.Forbidden403)
 	require.NoError(t, c.Close())
-	other := stripe()
+	other := clientkit.Stripe()
 	other.Contract.NewKey = func() string { return "made-by-another-policy" }
 	other.Contract.Header = "X-Another-Place"
-	c = w.open(idem.WithPolicy("create_invoice", other))
+	c = w.Open(idem.WithPolicy("create_invoice", other))
 	again(c, idem.ErrInDoubt, idemtest.DropAfter, idemtest.Proxy502After, idemtest.DropAfter, idemtest.ResetAfter)
-	w.refusesOther(c, key)
+	w.RefusesOther(c, key)
 	again(c, nil, idemtest.CutBody, idemtest.StaleAfter)
-	w.refusesOther(c, key)
+	w.RefusesOther(c, key)
 	hashes := map[string]bool{}
-	for _, a := range w.server.Arrivals() {
+	for _, a := range w.Server.Arrivals() {
 		require.Equal(t, key, a.Key)
 		hashes[a.BodyHash] = true
 	}
 	require.Len(t, hashes, 1)
-	require.Len(t, w.server.Effects(), 1)
+	require.Len(t, w.Server.Effects(), 1)
 }
 
 // TestAKeyIsNeverGivenTwice: one key, one intent. A contract whose NewKey makes a
 // key that another intent owns is refused, whatever the identity; nothing is sent.
 func TestAKeyIsNeverGivenTwice(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := stripe()
+	w := clientkit.NewWorld(t)
+	p := clientkit.Stripe()
 	p.Contract.NewKey = func() string { return "always-the-same" }
-	c := w.open(idem.WithPolicy("create_invoice", p))
-	resp, err := c.Do(w.invoice(-500), order())
+	c := w.Open(idem.WithPolicy("create_invoice", p))
+	resp, err := c.Do(w.Invoice(-500), clientkit.Order())
 	require.NoError(t, err)
 	require.Equal(t, http.StatusBadRequest, resp.StatusCode)
-	for _, op := range []idem.Operation{order(), {Name: "create_invoice", ID: "order-2"}, {Name: "create_invoice"}} {
-		_, err := c.Do(w.invoice(600), op)
+	for _, op := range []idem.Operation{clientkit.Order(), {Name: "create_invoice", ID: "order-2"}, {Name: "create_invoice"}} {
+		_, err := c.Do(w.Invoice(600), op)
 		require.ErrorContains(t, err, "always-the-same")
 		require.ErrorContains(t, err, "NewKey")
 	}
-	require.Len(t, w.server.Arrivals(), 1)
+	require.Len(t, w.Server.Arrivals(), 1)
 }
 
 // TestFailedMeansThatNothingHappened: under every fault at random, an intent that
@@ -192,22 +196,22 @@ func TestAKeyIsNeverGivenTwice(t *testing.T) {
 func TestFailedMeansThatNothingHappened(t *testing.T) {
 	t.Parallel()
 	const intents = 150
-	w := newWorld(t, idemtest.WithRandomFaults(7, 0.6, mostFaults()...))
-	p := stripe()
+	w := clientkit.NewWorld(t, idemtest.WithRandomFaults(7, 0.6, mostFaults()...))
+	p := clientkit.Stripe()
 	p.Retry.MaxAttempts = 3
-	c := w.open(idem.WithPolicy("create_invoice", p), idem.WithMaxReply(1<<20))
+	c := w.Open(idem.WithPolicy("create_invoice", p), idem.WithMaxReply(1<<20))
 	states := map[idem.State]int{}
 	for round := range 3 {
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		for i := range intents {
 			wg.Go(func() {
-				in, err := c.Begin(context.Background(), idem.Operation{Name: "create_invoice", ID: fmt.Sprint(i)}, w.invoice(100+i))
+				in, err := c.Begin(context.Background(), idem.Operation{Name: "create_invoice", ID: fmt.Sprint(i)}, w.Invoice(100+i))
 				if err != nil {
 					t.Errorf("begin %d: %v", i, err)
 					return
 				}
-				do(context.Background(), in)
+				clientkit.Do(context.Background(), in)
 				mu.Lock()
 				defer mu.Unlock()
 				if round == 0 {
@@ -244,26 +248,26 @@ func keylessFaults() []idemtest.FaultKind {
 func TestWithoutAContractThereIsAtMostOneEffect(t *testing.T) {
 	t.Parallel()
 	const intents = 60
-	w := newWorld(t, idemtest.IgnoreKeys(), idemtest.WithRandomFaults(11, 0.7, keylessFaults()...))
-	c := w.open(idem.WithPolicy("create_invoice", promisesNothing()))
+	w := clientkit.NewWorld(t, idemtest.IgnoreKeys(), idemtest.WithRandomFaults(11, 0.7, keylessFaults()...))
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.PromisesNothing()))
 	for range 3 {
 		var wg sync.WaitGroup
 		for i := range intents {
 			wg.Go(func() {
-				in, err := c.Begin(context.Background(), idem.Operation{Name: "create_invoice", ID: fmt.Sprint(i)}, w.invoice(100+i))
+				in, err := c.Begin(context.Background(), idem.Operation{Name: "create_invoice", ID: fmt.Sprint(i)}, w.Invoice(100+i))
 				if err != nil {
 					t.Errorf("begin %d: %v", i, err)
 					return
 				}
-				do(context.Background(), in)
+				clientkit.Do(context.Background(), in)
 			})
 		}
 		wg.Wait()
 	}
 	effects := map[string]int{}
-	for _, e := range w.server.Effects() {
+	for _, e := range w.Server.Effects() {
 		effects[e.Key]++
-		require.Equal(t, 1, effects[e.Key], "%v", w.server.Ledger().ArrivalsOf(e.Key))
+		require.Equal(t, 1, effects[e.Key], "%v", w.Server.Ledger().ArrivalsOf(e.Key))
 	}
 	require.Greater(t, len(effects), intents/2)
 }
@@ -281,16 +285,16 @@ func TestNoCredentialIsKept(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 	}))
 	defer server.Close()
-	path := newPath(t)
+	path := testkit.NewPath(t)
 	var log strings.Builder
-	p := idem.Policy{Contract: idem.Stripe(), Retry: quick(), Redact: []string{"ticket"}}
-	c := newClient(t, path, idem.WithPolicy("create_invoice", p), idem.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-	req := newInvoice(t, strings.Replace(server.URL, "http://", "http://ada:"+hush+"@", 1), 500)
+	p := idem.Policy{Contract: idem.Stripe(), Retry: clientkit.Quick(), Redact: []string{"ticket"}}
+	c := clientkit.NewClient(t, path, idem.WithPolicy("create_invoice", p), idem.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	req := testkit.NewInvoice(t, strings.Replace(server.URL, "http://", "http://ada:"+hush+"@", 1), 500)
 	req.URL.RawQuery = "api_key=" + hush + "&ticket=" + hush + "&page=2"
 	req.Header.Set("Authorization", "Bearer "+hush)
 	req.Header.Set("Cookie", "session="+hush)
 	req.Header.Set("X-Api-Key", hush)
-	resp, err := c.Do(req, order())
+	resp, err := c.Do(req, clientkit.Order())
 	require.NoError(t, err)
 	require.Equal(t, "session="+hush, resp.Header.Get("Set-Cookie"), "the caller who waits gets the whole reply")
 	require.Equal(t, "Bearer "+hush, got.Get("Authorization"))

@@ -8,8 +8,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // One intent, one key, for ever: every attempt carries the intent's key and no other,
@@ -33,15 +37,15 @@ func TestEveryAttemptCarriesTheKeyAlone(t *testing.T) {
 		mu.Lock()
 		sent = nil
 		mu.Unlock()
-		c := newClient(t, newPath(t), idem.WithPolicy("*", idem.Policy{Contract: contract, Retry: quick()}))
-		req := newInvoice(t, far.URL, 500)
+		c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", idem.Policy{Contract: contract, Retry: clientkit.Quick()}))
+		req := testkit.NewInvoice(t, far.URL, 500)
 		req.Header.Set("Idempotency-Key", "the-sdk's-own")
-		in, err := c.Begin(testCtx(t), order(), req)
+		in, err := c.Begin(testkit.Context(t), clientkit.Order(), req)
 		require.NoError(t, err)
-		resp, err := in.Do(testCtx(t))
+		resp, err := in.Do(testkit.Context(t))
 		require.False(t, errors.Is(err, idem.ErrInDoubt), "%v", err)
 		require.NoError(t, err)
-		require.Equal(t, `{}`, bodyOf(t, resp))
+		require.Equal(t, `{}`, testkit.BodyOf(t, resp))
 		key := in.Key()
 		if contract.Quoted {
 			key = `"` + key + `"`

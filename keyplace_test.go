@@ -8,8 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Where the key goes, and that nothing takes it away.
@@ -26,17 +30,17 @@ func TestKeyPlaces(t *testing.T) {
 		header    string
 		value     string
 	}{
-		"no place":          {idem.Contract{}, asForm, "a=1", "/?q=1", "a=1", "Idempotency-Key", "KEY"},
-		"a header":          {idem.Contract{Header: "PayPal-Request-Id"}, asForm, "a=1", "/?q=1", "a=1", "Paypal-Request-Id", "KEY"},
-		"a quoted header":   {idem.Contract{Quoted: true}, asForm, "a=1", "/?q=1", "a=1", "Idempotency-Key", `"KEY"`},
-		"the query":         {idem.Contract{Query: "requestId"}, asForm, "a=1", "/?q=1&requestId=KEY", "a=1", "", ""},
-		"a form's field":    {idem.Contract{Field: "/idempotency_key"}, asForm, "a=%20+1", "/?q=1", "a=%20+1&idempotency_key=KEY", "", ""},
-		"a form that had":   {idem.Contract{Field: "/idempotency_key"}, asForm, "idempotency_key=old&a=1", "/?q=1", "a=1&idempotency_key=KEY", "", ""},
-		"a JSON member":     {idem.Contract{Field: "/key"}, asJSON, "{ \"n\": 1.0,\n\"big\": 9007199254740993 }", "/?q=1", "{\"key\":\"KEY\", \"n\": 1.0,\n\"big\": 9007199254740993 }", "", ""},
-		"an empty object":   {idem.Contract{Field: "/key"}, asJSON, `{}`, "/?q=1", `{"key":"KEY"}`, "", ""},
-		"a JSON that had":   {idem.Contract{Field: "/key"}, asJSON, `{"a":"\u00e9","key" : "old" , "b":1}`, "/?q=1", `{"a":"\u00e9","key" : "KEY" , "b":1}`, "", ""},
-		"a nested member":   {idem.Contract{Field: "/variables/input/key"}, asJSON, `{"key":"x","variables":{"input":{"n":1}}}`, "/?q=1", `{"key":"x","variables":{"input":{"key":"KEY","n":1}}}`, "", ""},
-		"an escaped member": {idem.Contract{Field: "/a~1b"}, asJSON, `{"n":1}`, "/?q=1", `{"a/b":"KEY","n":1}`, "", ""},
+		"no place":          {idem.Contract{}, testkit.Form, "a=1", "/?q=1", "a=1", "Idempotency-Key", "KEY"},
+		"a header":          {idem.Contract{Header: "PayPal-Request-Id"}, testkit.Form, "a=1", "/?q=1", "a=1", "Paypal-Request-Id", "KEY"},
+		"a quoted header":   {idem.Contract{Quoted: true}, testkit.Form, "a=1", "/?q=1", "a=1", "Idempotency-Key", `"KEY"`},
+		"the query":         {idem.Contract{Query: "requestId"}, testkit.Form, "a=1", "/?q=1&requestId=KEY", "a=1", "", ""},
+		"a form's field":    {idem.Contract{Field: "/idempotency_key"}, testkit.Form, "a=%20+1", "/?q=1", "a=%20+1&idempotency_key=KEY", "", ""},
+		"a form that had":   {idem.Contract{Field: "/idempotency_key"}, testkit.Form, "idempotency_key=old&a=1", "/?q=1", "a=1&idempotency_key=KEY", "", ""},
+		"a JSON member":     {idem.Contract{Field: "/key"}, testkit.JSON, "{ \"n\": 1.0,\n\"big\": 9007199254740993 }", "/?q=1", "{\"key\":\"KEY\", \"n\": 1.0,\n\"big\": 9007199254740993 }", "", ""},
+		"an empty object":   {idem.Contract{Field: "/key"}, testkit.JSON, `{}`, "/?q=1", `{"key":"KEY"}`, "", ""},
+		"a JSON that had":   {idem.Contract{Field: "/key"}, testkit.JSON, `{"a":"\u00e9","key" : "old" , "b":1}`, "/?q=1", `{"a":"\u00e9","key" : "KEY" , "b":1}`, "", ""},
+		"a nested member":   {idem.Contract{Field: "/variables/input/key"}, testkit.JSON, `{"key":"x","variables":{"input":{"n":1}}}`, "/?q=1", `{"key":"x","variables":{"input":{"key":"KEY","n":1}}}`, "", ""},
+		"an escaped member": {idem.Contract{Field: "/a~1b"}, testkit.JSON, `{"n":1}`, "/?q=1", `{"a/b":"KEY","n":1}`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,13 +51,13 @@ func TestKeyPlaces(t *testing.T) {
 				says(w, 200, `{}`)
 			})
 			x.contract.Name, x.contract.Retention = "test", time.Hour
-			c := newClient(t, newPath(t), idem.WithPolicy("*", idem.Policy{Contract: x.contract, Retry: quick()}))
+			c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", idem.Policy{Contract: x.contract, Retry: clientkit.Quick()}))
 			req, err := http.NewRequest(http.MethodPost, f.URL+"/?q=1", strings.NewReader(x.body))
 			require.NoError(t, err)
 			req.Header.Set("Content-Type", x.kind)
-			in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, req)
+			in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, req)
 			require.NoError(t, err)
-			_, err = in.Do(testCtx(t))
+			_, err = in.Do(testkit.Context(t))
 			require.NoError(t, err)
 			saw := f.arrivals()
 			require.Len(t, saw, 3)
@@ -80,18 +84,20 @@ func TestFirstSentStaysTheSame(t *testing.T) {
 		}
 		says(w, 200, `{}`)
 	})
-	path := newPath(t)
-	p := stripe()
+	path := testkit.NewPath(t)
+	p := clientkit.Stripe()
 	p.Contract.FirstSent = "Repeatability-First-Sent"
-	now := &wall{}
-	now.set(-time.Hour)
-	open := func() *idem.Client { return newClient(t, path, idem.WithPolicy("*", p), idem.WithWall(now.now)) }
+	now := &clientkit.Wall{}
+	now.Set(-time.Hour)
+	open := func() *idem.Client {
+		return clientkit.NewClient(t, path, idem.WithPolicy("*", p), idem.WithClock(now.Now))
+	}
 	c := open()
-	_, err := c.Do(newInvoice(t, f.URL, 1), idem.Operation{Name: "charge", ID: "1"})
+	_, err := c.Do(testkit.NewInvoice(t, f.URL, 1), idem.Operation{Name: "charge", ID: "1"})
 	require.ErrorIs(t, err, idem.ErrInDoubt)
 	require.NoError(t, c.Close())
-	now.set(0)
-	report, err := open().Recover(testCtx(t))
+	now.Set(0)
+	report, err := open().Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
 	saw := f.arrivals()
@@ -111,17 +117,17 @@ func TestAuthorizeCannotTouchPayloadAndKey(t *testing.T) {
 	for name, place := range map[string]idem.Contract{
 		"header": {Retention: time.Hour}, "quoted": {Retention: time.Hour, Quoted: true}, "query": {Retention: time.Hour, Query: "key"},
 	} {
-		p := idem.Policy{Contract: place, Retry: quick(), Authorize: func(r *http.Request) error {
+		p := idem.Policy{Contract: place, Retry: clientkit.Quick(), Authorize: func(r *http.Request) error {
 			r.Header = http.Header{"Authorization": {"Bearer x"}, "Idempotency-Key": {"other"}}
 			r.URL.RawQuery = "signed=1"
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("other")), 5
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("other")), nil }
 			return nil
 		}}
-		c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-		in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge"}, newInvoice(t, f.URL, 500))
+		c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+		in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge"}, testkit.NewInvoice(t, f.URL, 500))
 		require.NoError(t, err)
-		_, err = in.Do(testCtx(t))
+		_, err = in.Do(testkit.Context(t))
 		require.NoError(t, err)
 		saw := f.arrivals()
 		last := saw[len(saw)-1]
@@ -137,10 +143,10 @@ func TestAuthorizeCannotTouchPayloadAndKey(t *testing.T) {
 		}
 	}
 
-	failing := idem.Policy{Contract: idem.Stripe(), Retry: quick(), Authorize: func(*http.Request) error { return errReader }}
-	c := newClient(t, newPath(t), idem.WithPolicy("*", failing))
+	failing := idem.Policy{Contract: idem.Stripe(), Retry: clientkit.Quick(), Authorize: func(*http.Request) error { return errReader }}
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", failing))
 	before := len(f.arrivals())
-	_, err := c.Do(newInvoice(t, f.URL, 500), idem.Operation{Name: "charge", ID: "1"})
+	_, err := c.Do(testkit.NewInvoice(t, f.URL, 500), idem.Operation{Name: "charge", ID: "1"})
 	require.ErrorIs(t, err, idem.ErrNotSent)
 	require.ErrorIs(t, err, errReader)
 	require.Len(t, f.arrivals(), before)
@@ -150,13 +156,13 @@ func TestAuthorizeCannotTouchPayloadAndKey(t *testing.T) {
 func TestAuthorizeThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	f := newFarSide(t, func(n int, w http.ResponseWriter) { says(w, 200, `{}`) })
-	p := promisesNothing()
+	p := clientkit.PromisesNothing()
 	p.Retry.MaxAttempts, p.Retry.AttemptTimeout = 1, 20*time.Millisecond
 	p.Authorize = func(r *http.Request) error { <-r.Context().Done(); return nil }
-	c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-	in, got := ask(t, c, newInvoice(t, f.URL, 500), "1")
-	require.ErrorIs(t, got.err, idem.ErrNotSent)
-	require.ErrorIs(t, got.err, context.DeadlineExceeded)
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+	in, got := ask(t, c, testkit.NewInvoice(t, f.URL, 500), "1")
+	require.ErrorIs(t, got.Err, idem.ErrNotSent)
+	require.ErrorIs(t, got.Err, context.DeadlineExceeded)
 	require.Zero(t, in.FirstSent())
 	require.Empty(t, f.arrivals())
 }

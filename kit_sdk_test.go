@@ -7,7 +7,10 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
 	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
 )
 
 // sdk is a client as SDKs have one: it makes its own requests, puts a random key on
@@ -39,7 +42,7 @@ func (s sdk) once(ctx context.Context, method, path, form string) (int, string, 
 		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "Bearer "+secret)
+	req.Header.Set("Authorization", "Bearer "+testkit.Secret)
 	req.Header.Set("Idempotency-Key", uuid.NewString())
 	resp, err := s.http.Do(req)
 	if err != nil {

@@ -3,35 +3,39 @@ package idem_test
 import (
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // The kit itself: one intent, one child.
 
-func (children) Echo(l *link) error {
+func (children) Echo(l *testkit.Link) error {
 	var greeting string
-	if err := l.args(&greeting); err != nil {
+	if err := l.Args(&greeting); err != nil {
 		return err
 	}
-	l.say("%s %s", greeting, l.hear())
+	l.Say("%s %s", greeting, l.Hear())
 	return nil
 }
 
 func TestKitChild(t *testing.T) {
 	t.Parallel()
-	p := startChild(t, "Echo", "hello")
-	p.tell("world")
-	p.expect("hello world")
-	p.wait()
+	p := testkit.StartChild(t, "Echo", "hello")
+	p.Tell("world")
+	p.Expect("hello world")
+	p.Wait()
 }
 
 func TestKitWorld(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("create_invoice", stripe()))
-	resp, err := c.Do(w.invoice(500), idem.Operation{Name: "create_invoice", ID: "order-1"})
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
+	resp, err := c.Do(w.Invoice(500), idem.Operation{Name: "create_invoice", ID: "order-1"})
 	require.NoError(t, err)
 	require.Equal(t, 200, resp.StatusCode)
-	require.Len(t, w.server.Effects(), 1)
+	require.Len(t, w.Server.Effects(), 1)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/idem-go/idem/journal"
 )
 
 // Observer is told of calls and attempts as they happen, for metrics and traces.
@@ -35,25 +37,12 @@ type Event struct {
 	Note      string // who said so, and why
 }
 
-// What is counted by reason. The first four add up to DuplicatesPrevented.
-const (
-	reasonReplayed       = "replayed"
-	reasonCoalesced      = "coalesced"
-	reasonServerReplayed = "server_replayed"
-	reasonReemitted      = "reemitted"
-	reasonMismatch       = "mismatch"
-	reasonExpired        = "expired"
-	reasonInDoubt        = "in_doubt"
-	reasonLimit          = "limit"
-	reasonPruned         = "pruned" // an identity that was dropped: counted so that Stats.Intents does not shrink
-)
-
 func (c *Client) observeStart(ctx context.Context, in *Intent, attempt int) context.Context {
 	if c.options.observer == nil {
 		return ctx
 	}
 	return c.options.observer.Start(ctx, Event{
-		At: c.clock.now(), Operation: in.Operation(), Intent: in, Attempt: attempt, State: in.State(),
+		At: c.clock.Now(), Operation: in.Operation(), Intent: in, Attempt: attempt, State: in.State(),
 	})
 }
 
@@ -62,11 +51,11 @@ func (c *Client) observeEnd(ctx context.Context, r *run, attempt int, started ti
 		return
 	}
 	e := Event{
-		At: c.clock.now(), Operation: r.record.Operation, Intent: r.in, Attempt: attempt, State: r.st.State,
-		Status: r.last.status, Reason: r.last.reason, Took: time.Since(started), Err: r.last.err,
+		At: c.clock.Now(), Operation: r.record.Operation, Intent: r.in, Attempt: attempt, State: r.st.State,
+		Status: r.last.Status, Reason: r.last.Reason, Took: time.Since(started), Err: r.last.Err,
 	}
 	if attempt == 0 {
-		r.in.learn(r.record, r.last.stored)
+		r.in.learn(r.record, r.last.Stored)
 		e.Err = r.err
 	}
 	c.options.observer.End(ctx, e)
@@ -78,7 +67,7 @@ func (c *Client) tell(ctx context.Context, in *Intent, op Operation, reason stri
 	if c.options.observer == nil {
 		return
 	}
-	e := Event{At: c.clock.now(), Operation: op, Intent: in}
+	e := Event{At: c.clock.Now(), Operation: op, Intent: in}
 	if in != nil {
 		e.State = in.State()
 	}
@@ -88,7 +77,7 @@ func (c *Client) tell(ctx context.Context, in *Intent, op Operation, reason stri
 }
 
 // logSettled writes one line for a settled intent, with nothing secret in it.
-func (c *Client) logSettled(rec *Record, st Summary, reason string) {
+func (c *Client) logSettled(rec *journal.Record, st journal.Summary, reason string) {
 	if c.options.logger == nil {
 		return
 	}
@@ -102,11 +91,11 @@ func (c *Client) logSettled(rec *Record, st Summary, reason string) {
 // count adds one to a reason of an operation; it rides in the journal's next
 // write. A count that the journal would not take is lost, and nothing else is.
 func (c *Client) count(op Operation, reason string) {
-	c.journal.Count(context.Background(), []Counter{{Operation: op.Name, Reason: reason, Count: 1, Cost: op.Cost}})
+	c.journal.Count(context.Background(), []journal.Counter{{Operation: op.Name, Reason: reason, Count: 1, Cost: op.Cost}})
 }
 
 // historyOf is a record as events, oldest first.
-func historyOf(in *Intent, r *Record) []Event {
+func historyOf(in *Intent, r *journal.Record) []Event {
 	events := []Event{{At: r.CreatedAt, Operation: r.Operation, Intent: in, State: Pending, Reason: "begun"}}
 	notes := r.Audit
 	for _, change := range r.Changes {
@@ -139,6 +128,6 @@ func historyOf(in *Intent, r *Record) []Event {
 	return events
 }
 
-func noteEvent(in *Intent, r *Record, n AuditEntry) Event {
+func noteEvent(in *Intent, r *journal.Record, n journal.AuditEntry) Event {
 	return Event{At: n.At, Operation: r.Operation, Intent: in, State: r.Summary().State, Reason: n.Reason, Note: n.Text}
 }

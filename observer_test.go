@@ -10,9 +10,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // spans is an Observer as a tracer is one: Start opens a span below the one that
@@ -57,19 +61,19 @@ func (s *spans) take() []string {
 // goes from the caller through the call into the attempt and onto the wire.
 func TestAnObserverIsToldOfCallsAndAttempts(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	require.NoError(t, w.server.Script(idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.Unavailable503}))
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.Unavailable503}))
 	s := &spans{}
 	var onWire []string
-	base := roundTrip(func(req *http.Request) (*http.Response, error) {
+	base := clientkit.RoundTrip(func(req *http.Request) (*http.Response, error) {
 		onWire = append(onWire, fmt.Sprint(req.Context().Value(spanKey{})))
 		return http.DefaultTransport.RoundTrip(req)
 	})
 	limited := idem.Policy{Limit: idem.Limit{Intents: 1, Per: 1 << 40}, Window: 1 << 40}
-	c := w.open(idem.WithPolicy("create_invoice", stripe()), idem.WithObserver(s), idem.WithTransport(base))
-	ctx := context.WithValue(testCtx(t), spanKey{}, "caller")
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()), idem.WithObserver(s), idem.WithTransport(base))
+	ctx := context.WithValue(testkit.Context(t), spanKey{}, "caller")
 	do := func(id string, cents int) error {
-		resp, err := c.Do(w.invoice(cents).WithContext(ctx), invoiceOp(id))
+		resp, err := c.Do(w.Invoice(cents).WithContext(ctx), invoiceOp(id))
 		if err == nil {
 			err = resp.Body.Close()
 		}
@@ -109,7 +113,7 @@ func TestAnObserverIsToldOfCallsAndAttempts(t *testing.T) {
 	}
 	require.Equal(t, "caller/0/1", inside)
 	require.Zero(t, s.open, "what was started was ended")
-	w.uncheckedIn(c)
+	w.UncheckedIn(c)
 }
 
 func last(lines []string) string { return lines[len(lines)-1] }
@@ -119,7 +123,7 @@ func last(lines []string) string { return lines[len(lines)-1] }
 func TestAnObserverIsToldOfWhoJoins(t *testing.T) {
 	t.Parallel()
 	s := &spans{}
-	c := newClient(t, newPath(t), idem.WithObserver(s))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithObserver(s))
 	inside, goOn := make(chan struct{}), make(chan struct{})
 	tool, _ := chargeTool(t, c, idem.Policy{}, func(int) (paid, error) { close(inside); <-goOn; return paid{}, nil })
 	done := make(chan error, 2)
@@ -127,11 +131,11 @@ func TestAnObserverIsToldOfWhoJoins(t *testing.T) {
 		_, err := tool.Call(ctx, "1", charge{})
 		done <- err
 	}
-	go call(testCtx(t))
+	go call(testkit.Context(t))
 	<-inside
-	ctx := watch(testCtx(t), 1)
+	ctx := clientkit.Watch(testkit.Context(t), 1)
 	go call(ctx)
-	ctx.waiting(t)
+	ctx.Waiting(t)
 	close(goOn)
 	require.NoError(t, <-done)
 	require.NoError(t, <-done)
@@ -143,14 +147,14 @@ func TestAnObserverIsToldOfWhoJoins(t *testing.T) {
 // operation, key, outcome, attempts, and nothing secret.
 func TestTheLogHasOneLineASettledIntent(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := clientkit.NewWorld(t)
 	var text bytes.Buffer
 	var mu sync.Mutex
 	logger := slog.New(slog.NewTextHandler(&lockedWriter{&mu, &text}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Retry.MaxAttempts = 2
-	none := promisesNothing()
-	c := w.open(idem.WithPolicy("create_invoice", p), idem.WithPolicy("once", none), idem.WithLogger(logger))
+	none := clientkit.PromisesNothing()
+	c := w.Open(idem.WithPolicy("create_invoice", p), idem.WithPolicy("once", none), idem.WithLogger(logger))
 	lines := func() []string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -159,15 +163,15 @@ func TestTheLogHasOneLineASettledIntent(t *testing.T) {
 		return got
 	}
 	post := func(op, id string, cents int) string {
-		req := w.invoice(cents)
+		req := w.Invoice(cents)
 		req.URL.RawQuery = "api_key=sk_query_secret"
 		req.Header.Set("Cookie", "session=cookie_secret")
-		ctx := idem.WithOperation(testCtx(t), idem.Operation{Name: op, ID: id, Scope: "run-42"})
+		ctx := idem.WithOperation(testkit.Context(t), idem.Operation{Name: op, ID: id, Scope: "run-42"})
 		c.Transport(nil).RoundTrip(req.WithContext(ctx))
 		in, _ := idem.FromContext(ctx)
 		return in.Key()
 	}
-	require.NoError(t, w.server.Script(idemtest.Fault{Kind: idemtest.DropAfter}))
+	require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.DropAfter}))
 	key := post("create_invoice", "1", 500)
 	got := lines()
 	require.Len(t, got, 1)
@@ -181,16 +185,16 @@ func TestTheLogHasOneLineASettledIntent(t *testing.T) {
 	require.Len(t, refused, 1)
 	require.Contains(t, refused[0], "outcome=failed")
 
-	require.NoError(t, w.server.Script(idemtest.Fault{Kind: idemtest.DropAfter}))
+	require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.DropAfter}))
 	key = post("once", "3", 500)
 	require.Equal(t, []string{""}, lines(), "in doubt is not settled")
-	require.NoError(t, c.Resolve(testCtx(t), key, idem.Resolution{State: idem.Succeeded, Result: []byte("{}"), Note: "Ada looked"}))
-	w.unchecked = append(w.unchecked, key)
+	require.NoError(t, c.Resolve(testkit.Context(t), key, idem.Resolution{State: idem.Succeeded, Result: []byte("{}"), Note: "Ada looked"}))
+	w.Unchecked = append(w.Unchecked, key)
 	resolved := lines()
 	require.Len(t, resolved, 1)
 	require.Contains(t, resolved[0], "outcome=succeeded")
 	for _, line := range append(append(got, refused...), resolved...) {
-		for _, hidden := range []string{secret, "secret", "amount", "127.0.0.1"} {
+		for _, hidden := range []string{testkit.Secret, "secret", "amount", "127.0.0.1"} {
 			require.NotContains(t, line, hidden)
 		}
 	}

@@ -5,9 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // TestARefusalInPassingThatIsOld: it was refused for a passing reason, so nothing
@@ -15,23 +18,23 @@ import (
 // it is done, under a new key; who still holds the old intent gets the refusal.
 func TestARefusalInPassingThatIsOld(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	require.NoError(t, w.server.Script(faults(idemtest.Forbidden403)...))
-	clock := &wall{}
-	c := w.open(idem.WithPolicy("create_invoice", stripe()), idem.WithWall(clock.now))
-	first := w.mustBegin(c, 500)
-	require.Equal(t, 403, do(context.Background(), first).status)
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(faults(idemtest.Forbidden403)...))
+	clock := &clientkit.Wall{}
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()), idem.WithClock(clock.Now))
+	first := w.MustBegin(c, 500)
+	require.Equal(t, 403, clientkit.Do(context.Background(), first).Status)
 	require.Equal(t, idem.Failed, first.State())
 
-	clock.set(25 * time.Hour)
-	require.Equal(t, 403, do(context.Background(), first).status)
-	require.Len(t, w.server.Arrivals(), 1)
-	second := w.mustBegin(c, 500)
+	clock.Set(25 * time.Hour)
+	require.Equal(t, 403, clientkit.Do(context.Background(), first).Status)
+	require.Len(t, w.Server.Arrivals(), 1)
+	second := w.MustBegin(c, 500)
 	require.NotEqual(t, first.Key(), second.Key())
-	require.Equal(t, 200, do(context.Background(), second).status)
-	require.Len(t, w.server.Effects(), 1)
-	again := w.mustBegin(c, 500)
+	require.Equal(t, 200, clientkit.Do(context.Background(), second).Status)
+	require.Len(t, w.Server.Effects(), 1)
+	again := w.MustBegin(c, 500)
 	require.Equal(t, second.Key(), again.Key())
-	require.Equal(t, 200, do(context.Background(), again).status)
-	require.Len(t, w.server.Arrivals(), 2)
+	require.Equal(t, 200, clientkit.Do(context.Background(), again).Status)
+	require.Len(t, w.Server.Arrivals(), 2)
 }

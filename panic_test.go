@@ -4,8 +4,11 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // A panic of the program's own code, run on behalf of a caller, reaches that
@@ -13,19 +16,19 @@ import (
 // same key.
 func TestPanicOfTheProgramsOwnCode(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := clientkit.NewWorld(t)
 	panics := true
-	authorize := stripe().Authorize
-	c := w.open(idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe(), Retry: quick(), Authorize: func(r *http.Request) error {
+	authorize := clientkit.Stripe().Authorize
+	c := w.Open(idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe(), Retry: clientkit.Quick(), Authorize: func(r *http.Request) error {
 		if panics {
 			panic("no credentials at hand")
 		}
 		return authorize(r)
 	}}))
 	op := idem.Operation{Name: "charge", ID: "order-1"}
-	require.PanicsWithValue(t, "no credentials at hand", func() { c.Do(w.invoice(500), op) })
+	require.PanicsWithValue(t, "no credentials at hand", func() { c.Do(w.Invoice(500), op) })
 	panics = false
-	_, err := c.Do(w.invoice(500), op)
+	_, err := c.Do(w.Invoice(500), op)
 	require.NoError(t, err)
-	require.Len(t, w.server.Effects(), 1)
+	require.Len(t, w.Server.Effects(), 1)
 }

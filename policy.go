@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/idem-go/idem/internal/lifecycle"
 )
 
 // Effect says whether an operation changes anything. The zero value is the safe
@@ -65,25 +67,6 @@ type Policy struct {
 	// State is neither Succeeded nor Failed, or an error, leaves it in doubt. Failed
 	// must mean that it has not happened and can no longer happen.
 	Reconcile func(ctx context.Context, in *Intent) (Resolution, error)
-}
-
-// Limit is a budget for one scope and operation in a sliding time. Failed intents
-// do not count. The zero Limit is none.
-type Limit struct {
-	Intents int           // at most so many intents; 0: any number
-	Cost    int64         // at most so much of Operation.Cost together; 0: any
-	Per     time.Duration // in so long a time, counted back from now
-}
-
-// String is the limit as messages have it.
-func (l Limit) String() string {
-	switch {
-	case l.Intents > 0 && l.Cost > 0:
-		return fmt.Sprintf("%d intents and a cost of %d in %v", l.Intents, l.Cost, l.Per)
-	case l.Cost > 0:
-		return fmt.Sprintf("a cost of %d in %v", l.Cost, l.Per)
-	}
-	return fmt.Sprintf("%d intents in %v", l.Intents, l.Per)
 }
 
 // Retry says how often and how patiently one call tries. Zero fields take the
@@ -158,7 +141,7 @@ func (p Policy) validate(operation string) error {
 	if r.MaxBackoff > longestBackoff {
 		return bad("MaxBackoff %v is longer than %v: end the call instead, and make it again, or Recover, later", r.MaxBackoff, longestBackoff)
 	}
-	if c := p.Contract; c.keepsKeys() && r.AttemptTimeout > c.Retention-windowMargin(c.Retention) {
+	if c := p.Contract; c.keepsKeys() && r.AttemptTimeout > c.Retention-lifecycle.WindowMargin(c.Retention) {
 		return bad("the contract honours a key for %v, which one attempt of up to %v does not fit into: lower Retry.AttemptTimeout",
 			c.Retention, r.AttemptTimeout)
 	}

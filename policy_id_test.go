@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // The payload's own fields make the ID, however they are spelled, so that a model's
@@ -17,7 +21,7 @@ import (
 // caller's ID is it.
 func TestThePayloadMakesTheIDOfATool(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	ran := 0
 	_, err := idem.NewTool(c, "book", idem.Policy{ID: []string{"/order", "/guest/0/name"}},
 		func(_ context.Context, _ string, in map[string]any) (int, error) { ran++; return ran, nil })
@@ -38,31 +42,31 @@ func TestThePayloadMakesTheIDOfATool(t *testing.T) {
 		{"call_8", `{"note":"neither is there"}`, 6},
 		{"call_1", `{"order":null}`, 8},
 	} {
-		out, err := c.Call(testCtx(t), "book", step.id, json.RawMessage(step.args))
+		out, err := c.Call(testkit.Context(t), "book", step.id, json.RawMessage(step.args))
 		require.NoError(t, err, "call %d", i)
 		require.Equal(t, fmt.Sprint(step.gets), string(out), "call %d", i)
 	}
-	_, err = c.Call(testCtx(t), "book", "call_10", json.RawMessage(`{"order":7,"guest":[{"name":"Ada"}],"note":"y"}`))
+	_, err = c.Call(testkit.Context(t), "book", "call_10", json.RawMessage(`{"order":7,"guest":[{"name":"Ada"}],"note":"y"}`))
 	require.ErrorIs(t, err, idem.ErrMismatch, "the same thing with other values")
 	require.ErrorContains(t, err, `"/note"`)
-	_, err = c.Call(repeat(testCtx(t), "", 1, 0), "book", "call_11", json.RawMessage(`{"order":7,"guest":[{"name":"Ada"}],"note":"y"}`))
+	_, err = c.Call(repeat(testkit.Context(t), "", 1, 0), "book", "call_11", json.RawMessage(`{"order":7,"guest":[{"name":"Ada"}],"note":"y"}`))
 	require.NoError(t, err, "an intended repeat")
 }
 
 // So does a request's body, JSON or form, through Do and through Transport.
 func TestThePayloadMakesTheIDOfARequest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := stripe()
+	w := clientkit.NewWorld(t)
+	p := clientkit.Stripe()
 	p.ID = []string{"/metadata/order", "metadata[order]"}
-	c := w.open(idem.WithPolicy("create_invoice", p))
+	c := w.Open(idem.WithPolicy("create_invoice", p))
 	send := func(contentType, body string, through func(*http.Request) (*http.Response, error)) string {
-		req, err := http.NewRequest(http.MethodPost, w.server.URL()+"/v1/invoices", strings.NewReader(body))
+		req, err := http.NewRequest(http.MethodPost, w.Server.URL()+"/v1/invoices", strings.NewReader(body))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", contentType)
 		resp, err := through(req)
 		require.NoError(t, err)
-		return bodyOf(t, resp)
+		return testkit.BodyOf(t, resp)
 	}
 	calls := 0
 	do := func(req *http.Request) (*http.Response, error) {
@@ -70,7 +74,7 @@ func TestThePayloadMakesTheIDOfARequest(t *testing.T) {
 		return c.Do(req, invoiceOp(fmt.Sprint("call_", calls)))
 	}
 	transport := func(req *http.Request) (*http.Response, error) {
-		return c.Transport(nil).RoundTrip(req.WithContext(idem.WithOperation(testCtx(t), invoiceOp(""))))
+		return c.Transport(nil).RoundTrip(req.WithContext(idem.WithOperation(testkit.Context(t), invoiceOp(""))))
 	}
 	form, text := "application/x-www-form-urlencoded", "application/json"
 	first := send(form, "amount=500&currency=usd&metadata[order]=7", do)
@@ -79,5 +83,5 @@ func TestThePayloadMakesTheIDOfARequest(t *testing.T) {
 	require.NotEqual(t, first, send(form, "amount=500&currency=usd&metadata[order]=8", do))
 	other := send(text, `{"amount":500,"currency":"usd","metadata":{"order":"9"}}`, do)
 	require.Equal(t, other, send(text, `{"metadata": {"order": "9"}, "amount": 500, "currency": "usd"}`, transport))
-	require.Len(t, w.server.Effects(), 3)
+	require.Len(t, w.Server.Effects(), 3)
 }

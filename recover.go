@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"iter"
 	"sync"
-	"time"
+
+	"github.com/idem-go/idem/internal/lifecycle"
+	"github.com/idem-go/idem/internal/wire"
+	"github.com/idem-go/idem/journal"
 )
 
 // Report is what Recover did. Each open intent is counted once.
@@ -14,15 +17,6 @@ type Report struct {
 	Succeeded, Failed int // settled now
 	InDoubt           int // still in doubt
 	Skipped           int // left as they are: another process's, or not to be recovered by itself
-}
-
-// Filter selects intents. Zero fields select everything.
-type Filter struct {
-	States    []State // any of them
-	Scope     string
-	Operation string // its exact name
-	ID        string
-	Since     time.Time // begun then or later
 }
 
 // recoverers is how many intents Recover works on at once.
@@ -100,7 +94,7 @@ func (c *Client) skips(in *Intent) bool {
 	c.mu.Lock()
 	_, begun := c.idle[r.Key] // by a caller here, who will call Do
 	c.mu.Unlock()
-	if r.Owner == OwnedByLive || begun || c.running(r.Key) {
+	if r.Owner == journal.OwnedByLive || begun || c.running(r.Key) {
 		return true
 	}
 	p := c.policyOf(r)
@@ -111,8 +105,8 @@ func (c *Client) skips(in *Intent) bool {
 		return c.tool(r.Operation.Name) == nil
 	}
 	if p.Authorize == nil && c.options.transport == nil {
-		h, err := decodeHead(r.Head)
-		return err != nil || len(h.removed) > 0
+		h, err := wire.DecodeHead(r.Head)
+		return err != nil || len(h.Removed) > 0
 	}
 	return false
 }
@@ -179,7 +173,7 @@ func (c *Client) Intents(ctx context.Context, f Filter) iter.Seq2[*Intent, error
 	}
 }
 
-func (c *Client) page(ctx context.Context, f Filter, cursor string) ([]*Record, string, error) {
+func (c *Client) page(ctx context.Context, f Filter, cursor string) ([]*journal.Record, string, error) {
 	if !c.enter() {
 		return nil, "", isClosed("reading the journal")
 	}
@@ -217,23 +211,23 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	if rec == nil {
 		return failure(ErrNoIntent, nil, "no intent in this journal has the key %q", key)
 	}
-	c.clock.saw(rec)
+	c.clock.SeeRecord(rec)
 	st := rec.Summary()
 	switch {
 	case st.State == Succeeded || st.State == Failed:
 		return fmt.Errorf("idem: %s is %s already: a settled outcome never changes", describe(rec), st.State)
-	case rec.Owner == OwnedByLive || c.running(key):
+	case rec.Owner == journal.OwnedByLive || c.running(key):
 		return fmt.Errorf("idem: %s is being executed by a living process: wait until it is settled or in doubt, or stop that process", describe(rec))
 	case rec.Terms.Tool && r.Result != nil && !validJSON(r.Result):
 		return fmt.Errorf("idem: resolving %s: the Result of a tool is its output as JSON, and this is not JSON", describe(rec))
 	}
 	if r.State == InDoubt {
-		return c.journal.Audit(ctx, AuditEntry{Key: key, At: c.clock.now(), Reason: "resolved in doubt", Text: r.Note})
+		return c.journal.Audit(ctx, journal.AuditEntry{Key: key, At: c.clock.Now(), Reason: "resolved in doubt", Text: r.Note})
 	}
-	next, _ := resolve(st, r.State)
+	next, _ := lifecycle.Resolve(st, r.State)
 	next.Version++
-	change := &Change{
-		Key: key, Kind: Resolved, Summary: next, At: c.clock.now(),
+	change := &journal.Change{
+		Key: key, Kind: journal.Resolved, Summary: next, At: c.clock.Now(),
 		Reason: "resolved", Note: r.Note, Reply: resultReply(r, rec.Terms.Tool),
 	}
 	_, ok, err := c.journal.Change(ctx, change)
@@ -260,25 +254,12 @@ func (c *Client) Prune(ctx context.Context) (int, error) {
 		return 0, isClosed("pruning")
 	}
 	defer c.work.Done()
-	now := c.clock.now()
+	now := c.clock.Now()
 	n, err := c.journal.Prune(ctx, now.Add(-c.options.outcomes), now.Add(-c.options.identities))
 	if err != nil {
 		return n, fmt.Errorf("idem: pruning: %w", err)
 	}
 	return n, nil
-}
-
-// Stats are durable counts, since the journal was made. Those of open intents are
-// as of now.
-type Stats struct {
-	Intents             int64 // begun
-	Pending             int64
-	InDoubt             int64
-	DuplicatesPrevented int64            // effects that did not happen a second time
-	CostPrevented       int64            // the sum of their Operation.Cost
-	Oldest              time.Time        // when the oldest open one was begun; zero: none is open
-	ByReason            map[string]int64 // replayed, coalesced, server_replayed, reemitted; mismatch, expired, in_doubt, limit
-	Operations          map[string]Stats // by operation name
 }
 
 // Stats reads the counts.

@@ -13,8 +13,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // No credential is ever in the journal, in a log or in an error's text. It goes out
@@ -62,7 +66,7 @@ func credentials() map[string]func(*http.Request) {
 
 // secretive is a policy with a query name of its own to hide.
 func secretive() idem.Policy {
-	return idem.Policy{Contract: idem.Stripe(), Retry: quick(), Redact: []string{"wallet_pin"}}
+	return idem.Policy{Contract: idem.Stripe(), Retry: clientkit.Quick(), Redact: []string{"wallet_pin"}}
 }
 
 // grepArgs is what a Grep child looks for.
@@ -73,9 +77,9 @@ type grepArgs struct {
 
 // Grep says in which of a journal's files a text stands. It is a process of its own,
 // so that the journal may be open here.
-func (children) Grep(l *link) error {
+func (children) Grep(l *testkit.Link) error {
 	var args grepArgs
-	if err := l.args(&args); err != nil {
+	if err := l.Args(&args); err != nil {
 		return err
 	}
 	read := 0
@@ -87,11 +91,11 @@ func (children) Grep(l *link) error {
 		read += len(content)
 		for _, n := range args.Needles {
 			if bytes.Contains(content, []byte(n)) {
-				l.say("%q stands in %s", n, suffix)
+				l.Say("%q stands in %s", n, suffix)
 			}
 		}
 	}
-	l.say("that is all of %v", read > 4096)
+	l.Say("that is all of %v", read > 4096)
 	return nil
 }
 
@@ -100,9 +104,9 @@ func (children) Grep(l *link) error {
 func requireHidden(t testing.TB, path string, texts ...string) {
 	t.Helper()
 	needles := []string{needle, base64.StdEncoding.EncodeToString([]byte("user:" + needle))}
-	p := startChild(t, "Grep", grepArgs{path, needles})
-	p.expect("that is all of true")
-	p.wait()
+	p := testkit.StartChild(t, "Grep", grepArgs{path, needles})
+	p.Expect("that is all of true")
+	p.Wait()
 	for _, text := range texts {
 		for _, n := range needles {
 			require.NotContains(t, text, n)
@@ -136,20 +140,20 @@ func TestCredentialsStayOffTheDisk(t *testing.T) {
 					says(w, 200, `{"id":1}`)
 				}
 			})
-			path := newPath(t)
+			path := testkit.NewPath(t)
 			var log bytes.Buffer
 			logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-			c := newClient(t, path, idem.WithPolicy("*", secretive()), idem.WithLogger(logger))
+			c := clientkit.NewClient(t, path, idem.WithPolicy("*", secretive()), idem.WithLogger(logger))
 			request := func() *http.Request {
 				req, err := http.NewRequest(http.MethodPost, f.URL+"/charges", strings.NewReader(`{"a":1}`))
 				require.NoError(t, err)
-				req.Header.Set("Content-Type", asJSON)
+				req.Header.Set("Content-Type", testkit.JSON)
 				put(req)
 				return req
 			}
-			in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, request())
+			in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, request())
 			require.NoError(t, err)
-			resp, err := in.Do(testCtx(t))
+			resp, err := in.Do(testkit.Context(t))
 			require.NoError(t, err)
 			require.Equal(t, "session="+needle, resp.Header.Get("Set-Cookie"), "the live reply is whole")
 			saw := f.arrivals()
@@ -184,21 +188,21 @@ func TestCredentialsStayOutOfErrors(t *testing.T) {
 	for name, put := range credentials() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := newPath(t)
+			path := testkit.NewPath(t)
 			var log bytes.Buffer
 			logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-			talkative := roundTrip(func(r *http.Request) (*http.Response, error) {
+			talkative := clientkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
 				return nil, fmt.Errorf("%s %s with %v: %w", r.Method, r.URL, r.Header, errReader)
 			})
 			p := secretive()
 			p.Authorize = func(r *http.Request) error { r.Header.Set("X-Signature", needle); return nil }
-			c := newClient(t, path, idem.WithPolicy("*", p), idem.WithLogger(logger), idem.WithTransport(talkative))
+			c := clientkit.NewClient(t, path, idem.WithPolicy("*", p), idem.WithLogger(logger), idem.WithTransport(talkative))
 			req, err := http.NewRequest(http.MethodPost, "http://api.invalid/charges", strings.NewReader("a=1"))
 			require.NoError(t, err)
 			put(req)
-			in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, req)
+			in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, req)
 			require.NoError(t, err)
-			_, err = in.Do(testCtx(t))
+			_, err = in.Do(testkit.Context(t))
 			require.ErrorIs(t, err, idem.ErrInDoubt)
 			require.ErrorIs(t, err, errReader)
 			require.ErrorContains(t, err, "POST http://")
@@ -210,12 +214,12 @@ func TestCredentialsStayOutOfErrors(t *testing.T) {
 	}
 	t.Run("read only", func(t *testing.T) {
 		t.Parallel()
-		wrapped := roundTrip(func(r *http.Request) (*http.Response, error) {
+		wrapped := clientkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
 			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: errReader}
 		})
 		p := secretive()
 		p.Effect, p.Retry.MaxAttempts = idem.ReadOnly, 1
-		c := newClient(t, newPath(t), idem.WithPolicy("*", p), idem.WithTransport(wrapped))
+		c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p), idem.WithTransport(wrapped))
 		req, err := http.NewRequest(http.MethodGet, "http://api.invalid/?api_key="+needle, nil)
 		require.NoError(t, err)
 		_, err = c.Do(req, idem.Operation{Name: "list"})
@@ -224,7 +228,7 @@ func TestCredentialsStayOutOfErrors(t *testing.T) {
 	})
 	t.Run("bad input", func(t *testing.T) {
 		t.Parallel()
-		c := newClient(t, newPath(t))
+		c := clientkit.NewClient(t, testkit.NewPath(t))
 		for _, put := range credentials() {
 			for _, spoil := range []func(*http.Request){
 				func(r *http.Request) { r.URL.Host = "" },
@@ -249,7 +253,7 @@ func TestCredentialsStayOutOfErrors(t *testing.T) {
 }
 
 // bearing adds a credential to everything that goes through it.
-func bearing() roundTrip {
+func bearing() clientkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer "+needle)
@@ -286,8 +290,8 @@ func TestRecoveredAttemptsGetTheirCredentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFarSide(t, func(n int, w http.ResponseWriter) { says(w, 200, `{}`) })
-			path := newPath(t)
-			c := newClient(t, path, idem.WithPolicy("*", secretive()))
+			path := testkit.NewPath(t)
+			c := clientkit.NewClient(t, path, idem.WithPolicy("*", secretive()))
 			req, err := http.NewRequest(http.MethodPost, f.URL+"/charges", strings.NewReader("a=1"))
 			require.NoError(t, err)
 			x.put(req)
@@ -295,14 +299,14 @@ func TestRecoveredAttemptsGetTheirCredentials(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, c.Close())
 
-			next := newClient(t, path, x.opts...)
-			report, err := next.Recover(testCtx(t))
+			next := clientkit.NewClient(t, path, x.opts...)
+			report, err := next.Recover(testkit.Context(t))
 			require.NoError(t, err)
 			require.Equal(t, x.report, report)
 			saw := f.arrivals()
 			require.Len(t, saw, x.report.Succeeded)
 			if x.report.Skipped > 0 {
-				in, err := next.Lookup(testCtx(t), begun.Key())
+				in, err := next.Lookup(testkit.Context(t), begun.Key())
 				require.NoError(t, err)
 				require.Equal(t, idem.Pending, in.State())
 				require.NoError(t, next.Close())

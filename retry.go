@@ -2,7 +2,6 @@ package idem
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -78,59 +77,6 @@ func (l *loop) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	l.started = true
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
-}
-
-// doReadOnly sends a request that changes nothing: no journal, no key, retried
-// freely, the reply streamed.
-func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.Response, error) {
-	op, err := c.admit(req.Context(), op)
-	if err != nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
-		return nil, err
-	}
-	h, body, s, err := readRequest(req, c.readOptions(p))
-	if err != nil {
-		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", op, err)
-	}
-	r := &Record{Operation: op, Head: h.encode(), Payload: body} // no KeyPlace: it carries no key
-	var resp *http.Response
-	retry := p.Retry.withDefaults()
-	tries := 0
-	waitErr := tryUntil(req.Context(), retry, func(ctx context.Context) (bool, time.Duration) {
-		tries++
-		if resp != nil {
-			resp.Body.Close()
-		}
-		w, wrong := newWireRequest(r, s)
-		if err = wrong; err != nil {
-			return false, 0
-		}
-		out := w.request(ctx)
-		if p.Authorize != nil {
-			if err = p.Authorize(out); err != nil {
-				return false, 0
-			}
-		}
-		if resp, err = c.transport.RoundTrip(out); err != nil {
-			err = hideSecrets(withoutURL(err), out, "", p.Redact)
-			return tries < retry.MaxAttempts && ctx.Err() == nil, 0
-		}
-		passing := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500
-		return passing && tries < retry.MaxAttempts, retryAfter(resp.Header, time.Now())
-	})
-	if waitErr != nil && err == nil {
-		err = withoutURL(waitErr)
-	}
-	if err != nil {
-		if resp != nil {
-			resp.Body.Close()
-		}
-		return nil, failure(ErrNotSent, err, "%s (read only): %v", op, err)
-	}
-	resp.Request = req
-	return resp, nil
 }
 
 // budget is a bucket of retries for each host, so that many intents together do

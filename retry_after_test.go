@@ -8,18 +8,22 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // A far side that asks to be left alone for a while is left alone for so long, on a
 // clock of the test's own.
 func TestRetryAfterIsObeyed(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := testkit.NewPath(t)
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time
-		far := roundTrip(func(req *http.Request) (*http.Response, error) {
+		far := clientkit.RoundTrip(func(req *http.Request) (*http.Response, error) {
 			at = append(at, time.Now())
 			resp := &http.Response{
 				StatusCode: http.StatusOK, Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}},
@@ -34,7 +38,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		p := idem.Policy{Contract: idem.Stripe(), Retry: idem.Retry{MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Second}}
 		c, err := idem.Open(path, idem.WithPolicy("*", p), idem.WithTransport(far))
 		require.NoError(t, err)
-		resp, err := c.Do(newInvoice(t, "http://api.invalid", 500), order())
+		resp, err := c.Do(testkit.NewInvoice(t, "http://api.invalid", 500), clientkit.Order())
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 		require.Len(t, at, 2)

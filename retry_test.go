@@ -9,8 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/internal/wire"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // How patiently one call asks again: full jitter within bounds, what the far side
@@ -87,12 +92,12 @@ func TestRetryAfterForms(t *testing.T) {
 		"2026-11-23T12:00:30Z":            0, // no form that HTTP has
 		"Mon, 23 Nov 2026 12:00:30 +0000": 0,
 	} {
-		require.Equal(t, want, idem.RetryAfter(http.Header{"Retry-After": {text}}, now), "%q", text)
+		require.Equal(t, want, wire.RetryAfter(http.Header{"Retry-After": {text}}, now), "%q", text)
 	}
-	require.Equal(t, 9*time.Second, idem.RetryAfter(http.Header{"Ratelimit-Reset": {"9"}}, now))
-	require.Equal(t, 3*time.Second, idem.RetryAfter(http.Header{"Ratelimit-Reset": {"9"}, "Retry-After": {"3"}}, now))
-	require.Equal(t, 9*time.Second, idem.RetryAfter(http.Header{"Ratelimit-Reset": {"9"}, "Retry-After": {"soon"}}, now))
-	require.Zero(t, idem.RetryAfter(http.Header{}, now))
+	require.Equal(t, 9*time.Second, wire.RetryAfter(http.Header{"Ratelimit-Reset": {"9"}}, now))
+	require.Equal(t, 3*time.Second, wire.RetryAfter(http.Header{"Ratelimit-Reset": {"9"}, "Retry-After": {"3"}}, now))
+	require.Equal(t, 9*time.Second, wire.RetryAfter(http.Header{"Ratelimit-Reset": {"9"}, "Retry-After": {"soon"}}, now))
+	require.Zero(t, wire.RetryAfter(http.Header{}, now))
 }
 
 // Retries are paid from a bucket for each host: a far side that is down gets 100 of
@@ -114,13 +119,13 @@ func TestRetryBudget(t *testing.T) {
 		}
 		says(w, 200, `{}`)
 	})
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Retry = idem.Retry{MaxAttempts: 60, MinBackoff: 1, MaxBackoff: 1, AttemptTimeout: 20 * time.Second}
-	c := newClient(t, newPath(t), idem.WithPolicy("*", p))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
 	call := func(f *farSide, id string) (arrivals int, err error) {
 		before := len(f.arrivals())
-		_, got := ask(t, c, newInvoice(t, f.URL, 500), id)
-		return len(f.arrivals()) - before, got.err
+		_, got := ask(t, c, testkit.NewInvoice(t, f.URL, 500), id)
+		return len(f.arrivals()) - before, got.Err
 	}
 	for i, want := range []int{60, 42, 1, 1} { // 59 retries, 41, and none left
 		n, err := call(down, fmt.Sprint(i))
@@ -155,21 +160,21 @@ func TestCallerWhoComesAfterAllHaveLeft(t *testing.T) {
 			says(w, 200, `{}`)
 		}
 	})
-	c := newClient(t, newPath(t), idem.WithPolicy("*", stripe()))
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, newInvoice(t, f.URL, 500))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", clientkit.Stripe()))
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, testkit.NewInvoice(t, f.URL, 500))
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(testCtx(t))
-	first := doing(ctx, in)
+	ctx, cancel := context.WithCancel(testkit.Context(t))
+	first := clientkit.Doing(ctx, in)
 	require.Eventually(t, func() bool { return len(f.arrivals()) == 1 }, time.Minute, time.Millisecond)
 	cancel()
-	require.ErrorIs(t, (<-first).err, idem.ErrInDoubt)
-	late := watch(testCtx(t), 1)
-	second := doing(late, in)
-	late.waiting(t)
+	require.ErrorIs(t, (<-first).Err, idem.ErrInDoubt)
+	late := clientkit.Watch(testkit.Context(t), 1)
+	second := clientkit.Doing(late, in)
+	late.Waiting(t)
 	close(reply)
 	got := <-second
-	require.NoError(t, got.err)
-	require.Equal(t, 200, got.status)
+	require.NoError(t, got.Err)
+	require.Equal(t, 200, got.Status)
 	require.Len(t, f.arrivals(), 2)
 }
 
@@ -185,18 +190,18 @@ func TestContextEndsBetweenAttempts(t *testing.T) {
 			says(w, 200, `{}`)
 		}
 	})
-	p := stripe()
+	p := clientkit.Stripe()
 	p.Retry.MinBackoff, p.Retry.MaxBackoff = time.Hour, time.Hour
-	c := newClient(t, newPath(t), idem.WithPolicy("*", p))
-	in, err := c.Begin(testCtx(t), idem.Operation{Name: "charge", ID: "1"}, newInvoice(t, f.URL, 500))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+	in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "1"}, testkit.NewInvoice(t, f.URL, 500))
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(testCtx(t))
-	got := doing(ctx, in)
+	ctx, cancel := context.WithCancel(testkit.Context(t))
+	got := clientkit.Doing(ctx, in)
 	require.Eventually(t, func() bool { return len(f.arrivals()) == 1 }, time.Minute, time.Millisecond)
 	cancel()
 	end := <-got
-	require.ErrorIs(t, end.err, context.Canceled)
-	require.ErrorIs(t, end.err, idem.ErrInDoubt)
-	require.NoError(t, do(testCtx(t), in).err)
+	require.ErrorIs(t, end.Err, context.Canceled)
+	require.ErrorIs(t, end.Err, idem.ErrInDoubt)
+	require.NoError(t, clientkit.Do(testkit.Context(t), in).Err)
 	require.Len(t, f.arrivals(), 2)
 }

@@ -8,22 +8,27 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // A recorded outcome never changes, whatever its callers do with what they were
 // handed: each has bytes of its own.
 func TestCallersShareNoMemory(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
-	_, err := idem.NewTool(c, "charge", stripe(), func(context.Context, string, struct{ Order string }) (map[string]string, error) {
+	c := clientkit.NewClient(t, testkit.NewPath(t))
+	_, err := idem.NewTool(c, "charge", clientkit.Stripe(), func(context.Context, string, struct{ Order string }) (map[string]string, error) {
 		return map[string]string{"receipt": "one"}, nil
 	})
 	require.NoError(t, err)
 	input := json.RawMessage(`{"Order":"x"}`)
 	for range 5 { // the first executes, the others read it, and find it kept
-		out, err := c.Call(testCtx(t), "charge", "1", input)
+		out, err := c.Call(testkit.Context(t), "charge", "1", input)
 		require.NoError(t, err)
 		require.JSONEq(t, `{"receipt":"one"}`, string(out))
 		clear(out)
@@ -31,7 +36,7 @@ func TestCallersShareNoMemory(t *testing.T) {
 	var wg sync.WaitGroup // the race detector sees what two of them share
 	for range 4 {
 		wg.Go(func() {
-			out, err := c.Call(testCtx(t), "charge", "1", input)
+			out, err := c.Call(testkit.Context(t), "charge", "1", input)
 			if err == nil {
 				clear(out)
 			}
@@ -43,11 +48,11 @@ func TestCallersShareNoMemory(t *testing.T) {
 // Likewise the headers of a reply, whether it is executed, read or kept.
 func TestRepliesShareNoHeaders(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("charge", stripe()))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("charge", clientkit.Stripe()))
 	var first string
 	for i := range 5 {
-		resp, err := c.Do(w.invoice(500), idem.Operation{Name: "charge", ID: "1"})
+		resp, err := c.Do(w.Invoice(500), idem.Operation{Name: "charge", ID: "1"})
 		require.NoError(t, err)
 		if i == 0 {
 			first = resp.Header.Get("Content-Type")
@@ -56,7 +61,7 @@ func TestRepliesShareNoHeaders(t *testing.T) {
 		for name := range resp.Header {
 			resp.Header[name][0] = "written into"
 		}
-		bodyOf(t, resp)
+		testkit.BodyOf(t, resp)
 	}
 }
 
@@ -64,15 +69,15 @@ func TestRepliesShareNoHeaders(t *testing.T) {
 // theirs. The race detector sees what two of them share, the others what stayed.
 func TestCallersOfAKeptOutcomeShareNoMemory(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("charge", stripe()))
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("charge", clientkit.Stripe()))
 	op := idem.Operation{Name: "charge", ID: "1"}
 	ask := func() (got []string, err error) {
-		in, err := c.Begin(testCtx(t), op, w.invoice(500))
+		in, err := c.Begin(testkit.Context(t), op, w.Invoice(500))
 		if err != nil {
 			return nil, err
 		}
-		resp, err := in.Do(testCtx(t))
+		resp, err := in.Do(testkit.Context(t))
 		if err != nil {
 			return nil, err
 		}
@@ -108,19 +113,19 @@ func TestCallersOfAKeptOutcomeShareNoMemory(t *testing.T) {
 	for range callers * times {
 		require.Equal(t, first, <-found)
 	}
-	require.Len(t, w.server.Effects(), 1)
+	require.Len(t, w.Server.Effects(), 1)
 }
 
 // The journal's own callers too: a record belongs to whoever was given it.
 func TestJournalGivesRecordsAway(t *testing.T) {
 	t.Parallel()
-	j := openJournal(t)
+	j := clientkit.OpenJournal(t)
 	op := idem.Operation{Name: "charge", ID: "1"}
-	settled(t, j, recordOf("key-1", op), "body")
+	clientkit.Settled(t, j, clientkit.RecordOf("key-1", op), "body")
 	for range 4 {
-		obstacle, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Checks{})
+		obstacle, standing, err := j.Begin(testkit.Context(t), clientkit.RecordOf("key-2", op), journal.Checks{})
 		require.NoError(t, err)
-		require.Equal(t, idem.ConflictIdentity, obstacle)
+		require.Equal(t, journal.ConflictIdentity, obstacle)
 		require.Equal(t, "payload", string(standing.Payload))
 		require.Equal(t, "body", string(standing.Changes[0].Reply.Body))
 		require.Equal(t, http.Header{"X-A": {"1"}}, standing.Changes[0].Reply.Header)
@@ -137,18 +142,18 @@ func TestJournalGivesRecordsAway(t *testing.T) {
 // one before it succeeded and was asked for a moment ago.
 func TestBeginMeetsTheNewestLink(t *testing.T) {
 	t.Parallel()
-	j := uncheckedJournal(t, newPath(t))
+	j := clientkit.UncheckedJournal(t, testkit.NewPath(t))
 	op := idem.Operation{Name: "charge", ID: "1"}
-	settled(t, j, recordOf("key-1", op), "body")
-	_, standing, err := j.Begin(testCtx(t), recordOf("key-2", op), idem.Checks{})
+	clientkit.Settled(t, j, clientkit.RecordOf("key-1", op), "body")
+	_, standing, err := j.Begin(testkit.Context(t), clientkit.RecordOf("key-2", op), journal.Checks{})
 	require.NoError(t, err)
 	require.Equal(t, "key-1", standing.Key)
-	next := recordOf("key-3", op)
+	next := clientkit.RecordOf("key-3", op)
 	next.Previous = "key-1"
-	obstacle, _, err := j.Begin(testCtx(t), next, idem.Checks{})
+	obstacle, _, err := j.Begin(testkit.Context(t), next, journal.Checks{})
 	require.NoError(t, err)
-	require.Equal(t, idem.NoConflict, obstacle)
-	_, standing, err = j.Begin(testCtx(t), recordOf("key-4", op), idem.Checks{})
+	require.Equal(t, journal.NoConflict, obstacle)
+	_, standing, err = j.Begin(testkit.Context(t), clientkit.RecordOf("key-4", op), journal.Checks{})
 	require.NoError(t, err)
 	require.Equal(t, "key-3", standing.Key)
 }

@@ -7,9 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // Each duplicate that did not happen, and each thing that was held back, is counted
@@ -17,18 +21,18 @@ import (
 // there after a restart.
 func TestStatsCountByReasonAndOperation(t *testing.T) {
 	t.Parallel()
-	var clock wall
-	server, path := newServer(t), newPath(t)
+	var clock clientkit.Wall
+	server, path := clientkit.NewServer(t), testkit.NewPath(t)
 	open := func() *idem.Client {
-		keeps := policyOf(idem.Stripe())
+		keeps := clientkit.PolicyOf(idem.Stripe())
 		keeps.Retry.MaxAttempts = 1
-		c, err := idem.Open(path, idem.WithWall(clock.now), idem.WithPolicy("keeps", keeps), idem.WithPolicy("promises nothing", promisesNothing()))
+		c, err := idem.Open(path, idem.WithClock(clock.Now), idem.WithPolicy("keeps", keeps), idem.WithPolicy("promises nothing", clientkit.PromisesNothing()))
 		require.NoError(t, err)
 		return c
 	}
 	c := open()
 	do := func(op, id string, cents int, cost int64) error {
-		_, err := c.Do(newInvoice(t, server.URL(), cents), idem.Operation{Name: op, ID: id, Cost: cost})
+		_, err := c.Do(testkit.NewInvoice(t, server.URL(), cents), idem.Operation{Name: op, ID: id, Cost: cost})
 		return err
 	}
 	require.NoError(t, do("keeps", "1", 500, 500))
@@ -42,7 +46,7 @@ func TestStatsCountByReasonAndOperation(t *testing.T) {
 	require.ErrorIs(t, do("promises nothing", "3", 500, 9), idem.ErrInDoubt)
 	require.ErrorIs(t, do("promises nothing", "3", 500, 9), idem.ErrInDoubt) // in_doubt
 	require.ErrorIs(t, do("keeps", "4", 500, 9), idem.ErrInDoubt)
-	clock.set(25 * time.Hour)
+	clock.Set(25 * time.Hour)
 	require.ErrorIs(t, do("keeps", "4", 500, 9), idem.ErrInDoubt) // expired
 
 	p := idem.Policy{Window: time.Hour, Limit: idem.Limit{Intents: 1, Per: time.Hour}}
@@ -50,10 +54,10 @@ func TestStatsCountByReasonAndOperation(t *testing.T) {
 		if i == 0 {
 			chargeTool(t, c, p, always(paid{"p-1"}, nil))
 		}
-		_, err := c.Call(repeat(testCtx(t), "", 0, 1000), "charge", id, []byte(`{"cents":500}`)) // reemitted
+		_, err := c.Call(repeat(testkit.Context(t), "", 0, 1000), "charge", id, []byte(`{"cents":500}`)) // reemitted
 		require.NoError(t, err)
 	}
-	_, err := c.Call(testCtx(t), "charge", "d", []byte(`{"cents":501}`)) // limit
+	_, err := c.Call(testkit.Context(t), "charge", "d", []byte(`{"cents":501}`)) // limit
 	require.ErrorIs(t, err, idem.ErrLimit)
 
 	want := map[string]map[string]int64{
@@ -62,7 +66,7 @@ func TestStatsCountByReasonAndOperation(t *testing.T) {
 		"charge":           {"reemitted": 2, "limit": 1},
 	}
 	for range 2 {
-		s, err := c.Stats(testCtx(t))
+		s, err := c.Stats(testkit.Context(t))
 		require.NoError(t, err)
 		for op, reasons := range want {
 			require.Equal(t, reasons, s.Operations[op].ByReason, op)
@@ -83,13 +87,13 @@ func TestStatsCountByReasonAndOperation(t *testing.T) {
 		c = open() // and once more, out of the journal
 	}
 	require.NoError(t, c.Close())
-	checkJournal(t, path)
+	clientkit.CheckJournal(t, path)
 }
 
 // Callers who join an execution under way are counted as coalesced.
 func TestStatsCountWhoJoined(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	inside, goOn := make(chan struct{}), make(chan struct{})
 	tool, _ := chargeTool(t, c, idem.Policy{}, func(int) (paid, error) {
 		close(inside)
@@ -99,7 +103,7 @@ func TestStatsCountWhoJoined(t *testing.T) {
 	const joiners = 5
 	done := make(chan error, 1+joiners)
 	for i := range 1 + joiners {
-		ctx := watch(repeat(testCtx(t), "", 0, 500), 1)
+		ctx := clientkit.Watch(repeat(testkit.Context(t), "", 0, 500), 1)
 		go func() {
 			_, err := tool.Call(ctx, "order-1", charge{500, "visa"})
 			done <- err
@@ -107,23 +111,23 @@ func TestStatsCountWhoJoined(t *testing.T) {
 		if i == 0 {
 			<-inside
 		} else {
-			ctx.waiting(t)
+			ctx.Waiting(t)
 		}
 	}
 	close(goOn)
 	for range 1 + joiners {
 		require.NoError(t, <-done)
 	}
-	s, err := c.Stats(testCtx(t))
+	s, err := c.Stats(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"coalesced": joiners}, s.ByReason)
 	require.EqualValues(t, joiners*500, s.CostPrevented)
 }
 
 // Counting makes one replay after another, says so, and begins one more intent.
-func (children) Counting(l *link) error {
+func (children) Counting(l *testkit.Link) error {
 	var path string
-	if err := l.args(&path); err != nil {
+	if err := l.Args(&path); err != nil {
 		return err
 	}
 	c, err := idem.Open(path)
@@ -142,19 +146,19 @@ func (children) Counting(l *link) error {
 	if _, err := tool.Call(context.Background(), "order-2", charge{500, "visa"}); err != nil {
 		return err
 	}
-	l.say("counted")
-	return errors.New("it was not killed: " + l.hear())
+	l.Say("counted")
+	return errors.New("it was not killed: " + l.Hear())
 }
 
 // Counts are durable with the next commit, whatever kills the process after it.
 func TestStatsOutliveAKill(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	child := startChild(t, "Counting", path)
-	child.expect("counted")
-	child.kill()
-	c := newClient(t, path)
-	s, err := c.Stats(testCtx(t))
+	path := testkit.NewPath(t)
+	child := testkit.StartChild(t, "Counting", path)
+	child.Expect("counted")
+	child.Kill()
+	c := clientkit.NewClient(t, path)
+	s, err := c.Stats(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"replayed": 9}, s.ByReason)
 }
@@ -162,18 +166,18 @@ func TestStatsOutliveAKill(t *testing.T) {
 // Pruning an identity away does not shrink the count of what was begun.
 func TestStatsKeepWhatWasPruned(t *testing.T) {
 	t.Parallel()
-	var clock wall
-	c := newClient(t, newPath(t), idem.WithWall(clock.now), idem.WithRetention(time.Hour, 2*time.Hour))
+	var clock clientkit.Wall
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithClock(clock.Now), idem.WithRetention(time.Hour, 2*time.Hour))
 	tool, _ := chargeTool(t, c, idem.Policy{}, always(paid{"p-1"}, nil))
 	for i := range 5 {
-		_, err := tool.Call(testCtx(t), fmt.Sprint(i), charge{500, "visa"})
+		_, err := tool.Call(testkit.Context(t), fmt.Sprint(i), charge{500, "visa"})
 		require.NoError(t, err)
 	}
-	clock.set(3 * time.Hour)
-	n, err := c.Prune(testCtx(t))
+	clock.Set(3 * time.Hour)
+	n, err := c.Prune(testkit.Context(t))
 	require.NoError(t, err)
 	require.Positive(t, n)
-	s, err := c.Stats(testCtx(t))
+	s, err := c.Stats(testkit.Context(t))
 	require.NoError(t, err)
 	require.EqualValues(t, 5, s.Intents)
 	require.EqualValues(t, 5, s.Operations["charge"].Intents)

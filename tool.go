@@ -5,14 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
-	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/idem-go/idem/internal/fingerprint"
+	"github.com/idem-go/idem/internal/wire"
+	"github.com/idem-go/idem/journal"
 )
 
 // Tool is a Go function behind an intent: whatever it does, it does once for each
@@ -20,14 +17,6 @@ import (
 type Tool[In, Out any] struct {
 	client *Client
 	entry  *toolEntry
-}
-
-// toolEntry is a registered tool without its types.
-type toolEntry struct {
-	name   string
-	policy Policy
-	decode func(input []byte) ([]byte, error) // the JSON of the decoded input
-	invoke func(ctx context.Context, key string, input []byte) ([]byte, error)
 }
 
 // NewTool puts fn behind the client under a name, which is its operation's name;
@@ -46,7 +35,7 @@ func NewTool[In, Out any](c *Client, name string, p Policy, fn func(ctx context.
 	if c == nil || fn == nil {
 		return nil, fmt.Errorf("idem: tool %q: NewTool needs a client and a function", name)
 	}
-	if err := (Operation{Name: name}).validate(); err != nil {
+	if err := (Operation{Name: name}).Validate(); err != nil {
 		return nil, err
 	}
 	if err := p.validate(name); err != nil {
@@ -87,32 +76,6 @@ func NewTool[In, Out any](c *Client, name string, p Policy, fn func(ctx context.
 type unencodable struct{ err error }
 
 func (e *unencodable) Error() string { return "the output cannot be encoded as JSON: " + e.err.Error() }
-
-// readFailed is the failure of a tool that changes nothing.
-type readFailed struct {
-	op  Operation
-	err error
-}
-
-func (e *readFailed) Error() string { return fmt.Sprintf("idem: %s (read only): %v", e.op, e.err) }
-func (e *readFailed) Unwrap() error { return e.err }
-
-// decodeStrict decodes arguments that fit the type exactly: a field that nobody
-// reads would be a wish that nobody grants.
-func decodeStrict(input []byte, into any) error {
-	if len(bytes.TrimSpace(input)) == 0 {
-		return errors.New("there are none: without arguments, send {}")
-	}
-	d := json.NewDecoder(bytes.NewReader(input))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("there is more than one JSON value")
-	}
-	return nil
-}
 
 // Call carries the tool out once for (scope, tool, id) and returns its output: a
 // second call, in this process or after a restart, gets the first outcome. The
@@ -176,8 +139,8 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 		return c.callReadOnly(ctx, e, op, input)
 	}
 	op.ID = c.payloadID(e.policy.ID, "application/json", input, op.ID)
-	r := &Record{
-		Operation: op, FingerprintVersion: fingerprintRules, Payload: input, Head: []byte("tool " + e.name),
+	r := &journal.Record{
+		Operation: op, FingerprintVersion: fingerprint.Version, Payload: input, Head: []byte("tool " + e.name),
 		Fingerprint: c.fingerprint(toolPayload(e.name, input, &e.policy)), Terms: termsOf(&e.policy, true),
 	}
 	in := &Intent{}
@@ -193,34 +156,10 @@ func (c *Client) call(ctx context.Context, e *toolEntry, id string, input []byte
 	if outer != nil {
 		outer.saw(childFinding(in, err))
 	}
-	if reply == nil || reply.truncated() {
+	if reply == nil || reply.Truncated() {
 		return nil, err
 	}
 	return bytes.Clone(reply.Body), err // who joined, or asks again, gets the same bytes
-}
-
-// callReadOnly calls a function that changes nothing: no journal, no key, retried.
-func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, input []byte) ([]byte, error) {
-	var out []byte
-	var err error
-	// What it wrote under an operation of the context's would be another's write.
-	ctx = context.WithValue(ctx, frameKey, nil)
-	tries := 0
-	retry := e.policy.Retry.withDefaults()
-	ended := tryUntil(ctx, retry, func(ctx context.Context) (bool, time.Duration) {
-		tries++
-		attemptCtx, cancel := context.WithTimeout(ctx, retry.AttemptTimeout)
-		defer cancel()
-		out, err = e.invoke(attemptCtx, "", input)
-		return err != nil && !errors.Is(err, ErrRefused) && tries < retry.MaxAttempts && ctx.Err() == nil, 0
-	})
-	if ended != nil && err == nil {
-		err = ended
-	}
-	if err != nil {
-		return nil, &readFailed{op, err}
-	}
-	return out, nil
 }
 
 func (c *Client) register(e *toolEntry) error {
@@ -236,27 +175,9 @@ func (c *Client) register(e *toolEntry) error {
 	return nil
 }
 
-func (c *Client) tool(name string) *toolEntry {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.tools[name]
-}
-
-// policyOf is the policy that an intent is carried out under now. It is the client's
-// own: whoever changes it copies it.
-func (c *Client) policyOf(r *Record) *Policy {
-	if r.Terms.Tool {
-		if e := c.tool(r.Operation.Name); e != nil {
-			return &e.policy
-		}
-	}
-	p, _ := c.policies.of(r.Operation.Name)
-	return p
-}
-
 // checkTool refuses, before anything is claimed, an input that the function's type
 // no longer takes: it would act on something else than what was asked for.
-func (c *Client) checkTool(r *Record) error {
+func (c *Client) checkTool(r *journal.Record) error {
 	if !r.Terms.Tool {
 		return nil
 	}
@@ -270,90 +191,19 @@ func (c *Client) checkTool(r *Record) error {
 	return nil
 }
 
-// decodeAgain is a journaled input as today's type has it. A type that does not
-// keep all of it is an error; a field that it has got since is none.
-func (e *toolEntry) decodeAgain(journaled []byte) ([]byte, error) {
-	input, err := e.decode(journaled)
-	if err != nil {
-		return nil, err
-	}
-	was, okWas := canonicalJSON(journaled, nil)
-	is, okIs := canonicalJSON(input, nil)
-	if !okWas || !okIs {
-		if bytes.Equal(journaled, input) {
-			return input, nil
-		}
-		return nil, errors.New("it comes out as other JSON")
-	}
-	a, errA := decodeAny(was)
-	b, errB := decodeAny(is)
-	if errA != nil || errB != nil {
-		return nil, errors.Join(errA, errB)
-	}
-	if at, lost := lostValue(a, b, ""); lost {
-		return nil, fmt.Errorf("JSON field %s comes out as another value", quoteName(at))
-	}
-	return input, nil
-}
-
-// decodeAny is any JSON, its numbers as they are written.
-func decodeAny(text []byte) (value any, err error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	err = d.Decode(&value)
-	return value, err
-}
-
-// lostValue is the pointer of the first value of was that is does not hold. More
-// fields than was has are no loss.
-func lostValue(was, is any, at string) (string, bool) {
-	switch was := was.(type) {
-	case map[string]any:
-		is, ok := is.(map[string]any)
-		if !ok {
-			return at, true
-		}
-		for _, name := range slices.Sorted(maps.Keys(was)) {
-			pointer := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-			value, ok := is[name]
-			if !ok {
-				return pointer, true
-			}
-			if lost, yes := lostValue(was[name], value, pointer); yes {
-				return lost, true
-			}
-		}
-		return "", false
-	case []any:
-		is, ok := is.([]any)
-		if !ok || len(is) != len(was) {
-			return at, true
-		}
-		for i := range was {
-			if lost, yes := lostValue(was[i], is[i], fmt.Sprintf("%s/%d", at, i)); yes {
-				return lost, true
-			}
-		}
-		return "", false
-	}
-	return at, was != is
-}
-
 func (r *run) toolAction() (action, error) {
 	e := r.client.tool(r.record.Operation.Name)
 	if e == nil {
 		return action{}, r.client.checkTool(r.record)
 	}
-	return action{host: "tool " + e.name, call: func(ctx context.Context) exchange { return r.callTool(ctx, e) }}, nil
+	return action{host: "tool " + e.name, call: func(ctx context.Context) wire.Exchange { return r.callTool(ctx, e) }}, nil
 }
 
 // toolReply is an output as an outcome.
-func toolReply(out []byte, limit int64) *Reply {
-	reply := &Reply{Body: out, Size: int64(len(out))}
+func toolReply(out []byte, limit int64) *journal.Reply {
+	reply := &journal.Reply{Body: out, Size: int64(len(out))}
 	if reply.Size > limit {
 		reply.Hash, reply.Body = sha256.Sum256(out), nil
 	}
 	return reply
 }
-
-func validJSON(b []byte) bool { return jsontext.Value(b).IsValid() }

@@ -10,9 +10,13 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // loopArgs is what a Loop works on.
@@ -31,19 +35,19 @@ type planned struct {
 // Loop is a whole agent loop: it recovers, plans the task anew with new call ids,
 // and does each step of the plan through a tool or through HTTP, saying a word at
 // each point at which it may be killed.
-func (children) Loop(l *link) error {
+func (children) Loop(l *testkit.Link) error {
 	var args loopArgs
-	if err := l.args(&args); err != nil {
+	if err := l.Args(&args); err != nil {
 		return err
 	}
-	keeps := stripe()
+	keeps := clientkit.Stripe()
 	keeps.ID = []string{"/task", "/step"}
-	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", stripe()), idem.WithPolicy("bill", stripe()))
+	c, err := idem.Open(args.Path, idem.WithPolicy("create_invoice", clientkit.Stripe()), idem.WithPolicy("bill", clientkit.Stripe()))
 	if err != nil {
 		return err
 	}
 	s := newSDK(c, args.Server, 2)
-	point := func() { l.say("alive") }
+	point := func() { l.Say("alive") }
 	// One write under the tool's own key.
 	_, err = idem.NewTool(c, "charge", keeps, func(ctx context.Context, _ string, in planned) (string, error) {
 		point()
@@ -55,7 +59,7 @@ func (children) Loop(l *link) error {
 		return err
 	}
 	// Two writes, each a child.
-	natural := idem.Policy{Contract: idem.Natural(), Retry: quick(), ID: keeps.ID}
+	natural := idem.Policy{Contract: idem.Natural(), Retry: clientkit.Quick(), ID: keeps.ID}
 	_, err = idem.NewTool(c, "welcome", natural, func(ctx context.Context, _ string, in planned) (string, error) {
 		for _, kind := range []string{"customers", "invoices"} {
 			child := idem.WithOperation(ctx, idem.Operation{Name: "bill", ID: kind})
@@ -101,7 +105,7 @@ func (children) Loop(l *link) error {
 	if err := c.Close(); err != nil {
 		return err
 	}
-	l.say("finished")
+	l.Say("finished")
 	return nil
 }
 
@@ -139,34 +143,34 @@ func TestALoopKilledAtRandomPointsDoesEachThingOnce(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	w := newWorld(t, idemtest.WithRandomFaults(seed, 0.2, loopFaults...))
-	w.otherBytes = true
+	w := clientkit.NewWorld(t, idemtest.WithRandomFaults(seed, 0.2, loopFaults...))
+	w.OtherBytes = true
 	t.Cleanup(func() { // a tool's outcome is its own words, not the server's
-		for _, in := range readJournal(t, w.path) {
+		for _, in := range clientkit.ReadJournal(t, w.Path) {
 			if strings.HasPrefix(in.Target(), "tool ") {
-				w.unchecked = append(w.unchecked, in.Key())
+				w.Unchecked = append(w.Unchecked, in.Key())
 			}
 		}
 	})
 	tasks, killed := 0, 0
 	for killed < kills {
-		child := startChild(t, "Loop", loopArgs{w.path, w.server.URL(), tasks})
-		if child.killAt(random) {
+		child := testkit.StartChild(t, "Loop", loopArgs{w.Path, w.Server.URL(), tasks})
+		if child.KillAt(random) {
 			killed++
 			continue
 		}
 		tasks++
 	}
 	for { // the last task is brought to its end
-		child := startChild(t, "Loop", loopArgs{w.path, w.server.URL(), tasks})
-		if !child.killAt(nil) {
+		child := testkit.StartChild(t, "Loop", loopArgs{w.Path, w.Server.URL(), tasks})
+		if !child.KillAt(nil) {
 			break
 		}
 	}
-	t.Logf("%d kills, %d tasks, %d requests", killed, tasks+1, len(w.server.Arrivals()))
+	t.Logf("%d kills, %d tasks, %d requests", killed, tasks+1, len(w.Server.Arrivals()))
 
 	times := map[string]int{}
-	for _, e := range w.server.Effects() {
+	for _, e := range w.Server.Effects() {
 		times[e.Metadata["what"]]++
 	}
 	want := map[string]int{}
@@ -176,30 +180,7 @@ func TestALoopKilledAtRandomPointsDoesEachThingOnce(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, times)
-	for _, in := range readJournal(t, w.path) {
+	for _, in := range clientkit.ReadJournal(t, w.Path) {
 		require.Equal(t, idem.Succeeded, in.State(), "%v", in.Operation())
 	}
-}
-
-// killAt kills a loop at a random one of its points, at once or when a request of
-// its has arrived; nil: never. It tells whether it came to be killed.
-func (p *process) killAt(random *rand.Rand) bool {
-	p.t.Helper()
-	left := -1
-	if random != nil {
-		left = random.IntN(17)
-	}
-	for ; left != 0; left-- {
-		if p.hear() == "finished" {
-			p.wait()
-			return false
-		}
-	}
-	if random.IntN(2) == 0 { // somewhere behind the point rather than at it
-		for range random.IntN(200_000) {
-			random.Uint64()
-		}
-	}
-	require.NoError(p.t, p.cmd.Process.Kill())
-	return p.end() != nil // it may have come to its end first
 }

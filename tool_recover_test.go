@@ -7,18 +7,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // HangingTool opens a journal, calls the tool charge, says what its function was
 // told, and hangs in it until it is killed.
-func (children) HangingTool(l *link) error {
+func (children) HangingTool(l *testkit.Link) error {
 	var args struct {
 		Path   string
 		Policy struct{ Kept bool }
 	}
-	if err := l.args(&args); err != nil {
+	if err := l.Args(&args); err != nil {
 		return err
 	}
 	c, err := idem.Open(args.Path)
@@ -30,8 +34,8 @@ func (children) HangingTool(l *link) error {
 		p.Contract = idem.Standard()
 	}
 	tool, err := idem.NewTool(c, "charge", p, func(_ context.Context, key string, in charge) (paid, error) {
-		l.say("%s %d %s", key, in.Cents, in.Card)
-		l.hear()
+		l.Say("%s %d %s", key, in.Cents, in.Card)
+		l.Hear()
 		return paid{}, errors.New("nobody told it to go on")
 	})
 	if err != nil {
@@ -45,11 +49,11 @@ func (children) HangingTool(l *link) error {
 // function, and the key that it had.
 func killedInside(t testing.TB, kept bool) (path, key string) {
 	t.Helper()
-	path = newPath(t)
-	child := startChild(t, "HangingTool", map[string]any{"Path": path, "Policy": map[string]any{"Kept": kept}})
-	key, rest, _ := strings.Cut(child.hear(), " ")
+	path = testkit.NewPath(t)
+	child := testkit.StartChild(t, "HangingTool", map[string]any{"Path": path, "Policy": map[string]any{"Kept": kept}})
+	key, rest, _ := strings.Cut(child.Hear(), " ")
 	require.Equal(t, "500 visa", rest)
-	child.kill()
+	child.Kill()
 	return path, key
 }
 
@@ -58,13 +62,13 @@ func killedInside(t testing.TB, kept bool) (path, key string) {
 func TestAKilledToolIsRunAgainWithTheSameKeyAndInput(t *testing.T) {
 	t.Parallel()
 	path, key := killedInside(t, true)
-	c := newClient(t, path)
+	c := clientkit.NewClient(t, path)
 	tool, r := chargeTool(t, c, idem.Policy{Contract: idem.Standard()}, always(paid{"p-1"}, nil))
-	report, err := c.Recover(testCtx(t))
+	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
 	require.Equal(t, []told{{key, charge{500, "visa"}}}, r.list())
-	out, err := tool.Call(idem.WithScope(testCtx(t), "run-42"), "order-1", charge{500, "visa"})
+	out, err := tool.Call(idem.WithScope(testkit.Context(t), "run-42"), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, paid{"p-1"}, out)
 	require.Len(t, r.list(), 1)
@@ -75,20 +79,20 @@ func TestAKilledToolIsRunAgainWithTheSameKeyAndInput(t *testing.T) {
 func TestAKilledToolWithoutAContractIsInDoubt(t *testing.T) {
 	t.Parallel()
 	path, key := killedInside(t, false)
-	c := newClient(t, path)
+	c := clientkit.NewClient(t, path)
 	tool, r := chargeTool(t, c, idem.Policy{}, always(paid{"p-1"}, nil))
-	report, err := c.Recover(testCtx(t))
+	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{InDoubt: 1}, report)
-	ctx := idem.WithScope(testCtx(t), "run-42")
+	ctx := idem.WithScope(testkit.Context(t), "run-42")
 	_, err = tool.Call(ctx, "order-1", charge{500, "visa"})
 	var doubt *idem.InDoubtError
 	require.ErrorAs(t, err, &doubt)
 	require.Equal(t, key, doubt.Key)
 	require.Empty(t, r.list())
 
-	require.ErrorContains(t, c.Resolve(testCtx(t), key, idem.Resolution{State: idem.Succeeded, Result: []byte("not JSON")}), "not JSON")
-	require.NoError(t, c.Resolve(testCtx(t), key, idem.Resolution{State: idem.Succeeded, Result: []byte(`{"number":"by hand"}`), Note: "Ada looked"}))
+	require.ErrorContains(t, c.Resolve(testkit.Context(t), key, idem.Resolution{State: idem.Succeeded, Result: []byte("not JSON")}), "not JSON")
+	require.NoError(t, c.Resolve(testkit.Context(t), key, idem.Resolution{State: idem.Succeeded, Result: []byte(`{"number":"by hand"}`), Note: "Ada looked"}))
 	out, err := tool.Call(ctx, "order-1", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, paid{"by hand"}, out)
@@ -99,7 +103,7 @@ func TestAKilledToolWithoutAContractIsInDoubt(t *testing.T) {
 func TestAKilledToolIsReconciled(t *testing.T) {
 	t.Parallel()
 	path, key := killedInside(t, false)
-	c := newClient(t, path)
+	c := clientkit.NewClient(t, path)
 	p := idem.Policy{Reconcile: func(ctx context.Context, in *idem.Intent) (idem.Resolution, error) {
 		same, _ := idem.FromContext(ctx)
 		require.Same(t, in, same)
@@ -107,10 +111,10 @@ func TestAKilledToolIsReconciled(t *testing.T) {
 		return idem.Resolution{State: idem.Succeeded, Result: []byte(`{"number":"` + in.Key() + `"}`)}, nil
 	}}
 	tool, r := chargeTool(t, c, p, always(paid{"p-1"}, nil))
-	report, err := c.Recover(testCtx(t))
+	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
-	out, err := tool.Call(idem.WithScope(testCtx(t), "run-42"), "order-1", charge{500, "visa"})
+	out, err := tool.Call(idem.WithScope(testkit.Context(t), "run-42"), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, paid{key}, out)
 	require.Empty(t, r.list())
@@ -120,9 +124,9 @@ func TestAKilledToolIsReconciled(t *testing.T) {
 func TestARecoveredToolThatPanicsPanicsOn(t *testing.T) {
 	t.Parallel()
 	path, _ := killedInside(t, true)
-	c := newClient(t, path)
+	c := clientkit.NewClient(t, path)
 	chargeTool(t, c, idem.Policy{Contract: idem.Standard()}, func(int) (paid, error) { panic("boom") })
-	require.PanicsWithValue(t, "boom", func() { c.Recover(testCtx(t)) })
+	require.PanicsWithValue(t, "boom", func() { c.Recover(testkit.Context(t)) })
 	require.Equal(t, idem.InDoubt, only(t, c).State())
 }
 
@@ -141,16 +145,16 @@ func TestRecoverSkipsWhatItMayNotRun(t *testing.T) {
 		if p != nil {
 			chargeTool(t, c, *p, always(paid{"p-1"}, nil))
 		}
-		report, err := c.Recover(testCtx(t))
+		report, err := c.Recover(testkit.Context(t))
 		require.NoError(t, err, name)
 		require.Equal(t, idem.Report{Skipped: 1}, report, name)
 		require.Equal(t, idem.Pending, only(t, c).State(), name)
 		require.Len(t, only(t, c).History(), 1, name)
 		require.NoError(t, c.Close())
 	}
-	c := newClient(t, path)
+	c := clientkit.NewClient(t, path)
 	chargeTool(t, c, idem.Policy{Contract: idem.Standard()}, always(paid{"p-1"}, nil))
-	report, err := c.Recover(testCtx(t))
+	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
 }
@@ -161,13 +165,13 @@ func TestRecoverTakesTheStricterContract(t *testing.T) {
 	t.Parallel()
 	for _, kept := range []bool{true, false} {
 		path, _ := killedInside(t, kept)
-		c := newClient(t, path)
+		c := clientkit.NewClient(t, path)
 		p := idem.Policy{Contract: idem.Standard()}
 		if kept {
 			p.Contract = idem.Contract{}
 		}
 		_, r := chargeTool(t, c, p, always(paid{"p-1"}, nil))
-		report, err := c.Recover(testCtx(t))
+		report, err := c.Recover(testkit.Context(t))
 		require.NoError(t, err)
 		require.Equal(t, idem.Report{InDoubt: 1}, report)
 		require.Empty(t, r.list())
@@ -205,7 +209,7 @@ func changed[In any](t testing.TB, c *idem.Client) (call func(id string, args st
 	})
 	require.NoError(t, err)
 	return func(id, args string) error {
-		_, err := c.Call(idem.WithScope(testCtx(t), "run-42"), "charge", id, json.RawMessage(args))
+		_, err := c.Call(idem.WithScope(testkit.Context(t), "run-42"), "charge", id, json.RawMessage(args))
 		return err
 	}, ran
 }
@@ -220,18 +224,18 @@ func TestAnInputThatNoLongerDecodesIsLeftAsItIs(t *testing.T) {
 		`JSON field "/card" comes`: changed[deaf],
 	} {
 		path, key := killedInside(t, true)
-		c := newClient(t, path)
+		c := clientkit.NewClient(t, path)
 		other, err := idem.NewTool(c, "other", idem.Policy{}, func(context.Context, string, charge) (paid, error) {
 			return paid{}, idem.NotSent(errors.New("offline"))
 		})
 		require.NoError(t, err)
-		ctx, end := context.WithCancel(testCtx(t))
+		ctx, end := context.WithCancel(testkit.Context(t))
 		end()
 		_, err = other.Call(ctx, "1", charge{})
 		require.Error(t, err)
 
 		_, ran := register(t, c)
-		report, err := c.Recover(testCtx(t))
+		report, err := c.Recover(testkit.Context(t))
 		require.ErrorContains(t, err, says)
 		require.ErrorContains(t, err, "no longer decodes")
 		require.ErrorContains(t, err, "left as it is")
@@ -250,9 +254,9 @@ func TestAnInputThatNoLongerDecodesIsLeftAsItIs(t *testing.T) {
 func TestAFieldThatWasAddedSinceChangesNothing(t *testing.T) {
 	t.Parallel()
 	path, _ := killedInside(t, true)
-	c := newClient(t, path)
+	c := clientkit.NewClient(t, path)
 	call, ran := changed[grown](t, c)
-	report, err := c.Recover(testCtx(t))
+	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
 	require.NoError(t, call("order-1", `{"cents":500,"card":"visa"}`))

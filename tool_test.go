@@ -9,8 +9,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/idem-go/idem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // charge and paid are what most tools here take and give.
@@ -68,12 +72,12 @@ func always(out paid, err error) func(int) (paid, error) {
 func only(t testing.TB, c *idem.Client) *idem.Intent {
 	t.Helper()
 	var all []*idem.Intent
-	for in, err := range c.Intents(testCtx(t), idem.Filter{}) {
+	for in, err := range c.Intents(testkit.Context(t), idem.Filter{}) {
 		require.NoError(t, err)
 		all = append(all, in)
 	}
 	require.Len(t, all, 1)
-	whole, err := c.Lookup(testCtx(t), all[0].Key())
+	whole, err := c.Lookup(testkit.Context(t), all[0].Key())
 	require.NoError(t, err)
 	return whole
 }
@@ -82,7 +86,7 @@ func only(t testing.TB, c *idem.Client) *idem.Intent {
 // after the journal was closed and opened again; the first output is what all get.
 func TestAToolRunsOnceForAnIdentity(t *testing.T) {
 	t.Parallel()
-	path, ctx := newPath(t), idem.WithScope(testCtx(t), "run-42")
+	path, ctx := testkit.NewPath(t), idem.WithScope(testkit.Context(t), "run-42")
 	var key string
 	for round := range 3 {
 		c, err := idem.Open(path)
@@ -121,7 +125,7 @@ func TestAToolRunsOnceForAnIdentity(t *testing.T) {
 		require.ErrorContains(t, err, "the intent of a tool")
 		require.NoError(t, c.Close())
 	}
-	checkJournal(t, path)
+	clientkit.CheckJournal(t, path)
 }
 
 // A function says what it knows of its failure, and each is told apart: what
@@ -129,8 +133,8 @@ func TestAToolRunsOnceForAnIdentity(t *testing.T) {
 func TestAToolSaysWhatItKnows(t *testing.T) {
 	t.Parallel()
 	declined := errors.New("card declined")
-	kept := idem.Policy{Contract: idem.Standard(), Retry: quick()}
-	none := idem.Policy{Retry: quick()}
+	kept := idem.Policy{Contract: idem.Standard(), Retry: clientkit.Quick()}
+	none := idem.Policy{Retry: clientkit.Quick()}
 	for name, c := range map[string]struct {
 		policy   idem.Policy
 		answer   error
@@ -153,9 +157,9 @@ func TestAToolSaysWhatItKnows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newClient(t, newPath(t))
+			client := clientkit.NewClient(t, testkit.NewPath(t))
 			tool, r := chargeTool(t, client, c.policy, always(paid{}, c.answer))
-			_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+			_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 			require.ErrorIs(t, err, c.is)
 			require.NotErrorIs(t, err, c.not)
 			if !errors.Is(c.answer, context.DeadlineExceeded) {
@@ -168,7 +172,7 @@ func TestAToolSaysWhatItKnows(t *testing.T) {
 			require.Equal(t, c.runs, in.Attempts())
 			require.Equal(t, c.sent, !in.FirstSent().IsZero())
 
-			_, err = tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+			_, err = tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 			require.ErrorIs(t, err, c.is)
 			require.Len(t, r.list(), c.runs+c.moreRuns)
 			for _, run := range r.list() {
@@ -182,7 +186,7 @@ func TestAToolSaysWhatItKnows(t *testing.T) {
 // arguments under the same ID are a new intent with a new key.
 func TestARefusalIsKeptAndMendedArgumentsAreNew(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	tool, r := chargeTool(t, c, idem.Policy{}, func(n int) (paid, error) {
 		if n == 1 {
 			return paid{}, idem.Refused(errors.New("no such card"))
@@ -190,16 +194,16 @@ func TestARefusalIsKeptAndMendedArgumentsAreNew(t *testing.T) {
 		return paid{"p-2"}, nil
 	})
 	for range 2 {
-		_, err := tool.Call(testCtx(t), "order-1", charge{500, "vsa"})
+		_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "vsa"})
 		require.ErrorIs(t, err, idem.ErrRefused)
 		require.Equal(t, "It was refused and nothing happened (no such card): mend the arguments, or do without it.", idem.Advice(err))
 	}
-	out, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	out, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, paid{"p-2"}, out)
 	require.Len(t, r.list(), 2)
 	require.NotEqual(t, r.list()[0].key, r.list()[1].key)
-	mended, err := c.Lookup(testCtx(t), r.list()[1].key)
+	mended, err := c.Lookup(testkit.Context(t), r.list()[1].key)
 	require.NoError(t, err)
 	require.Equal(t, r.list()[0].key, mended.Previous())
 }
@@ -208,11 +212,11 @@ func TestARefusalIsKeptAndMendedArgumentsAreNew(t *testing.T) {
 // first field that differs and no value.
 func TestOtherArgumentsUnderAnIDAreAMismatch(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	tool, r := chargeTool(t, c, idem.Policy{}, always(paid{"p-1"}, nil))
-	_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
-	_, err = tool.Call(testCtx(t), "order-1", charge{777, "visa"})
+	_, err = tool.Call(testkit.Context(t), "order-1", charge{777, "visa"})
 	require.ErrorIs(t, err, idem.ErrMismatch)
 	require.ErrorContains(t, err, `"/cents"`)
 	require.NotContains(t, err.Error(), "777")
@@ -223,9 +227,9 @@ func TestOtherArgumentsUnderAnIDAreAMismatch(t *testing.T) {
 // on in a caller; whoever joined is told that it is in doubt.
 func TestAToolThatPanicsIsInDoubtAndPanicsOn(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	inside, goOn := make(chan struct{}, 1), make(chan struct{})
-	tool, err := idem.NewTool(c, "charge", idem.Policy{Contract: idem.Standard(), Retry: quick()},
+	tool, err := idem.NewTool(c, "charge", idem.Policy{Contract: idem.Standard(), Retry: clientkit.Quick()},
 		func(ctx context.Context, _ string, _ charge) (paid, error) {
 			inside <- struct{}{}
 			<-goOn
@@ -243,16 +247,16 @@ func TestAToolThatPanicsIsInDoubtAndPanicsOn(t *testing.T) {
 	}
 	ends := make(chan end, 2)
 	go func() {
-		panicked, err := call(testCtx(t))
+		panicked, err := call(testkit.Context(t))
 		ends <- end{err, panicked}
 	}()
 	<-inside
-	ctx := watch(testCtx(t), 1)
+	ctx := clientkit.Watch(testkit.Context(t), 1)
 	go func() {
 		panicked, err := call(ctx)
 		ends <- end{err, panicked}
 	}()
-	ctx.waiting(t)
+	ctx.Waiting(t)
 	close(goOn)
 	panics := 0
 	for range 2 {
@@ -280,7 +284,7 @@ func TestAToolThatPanicsIsInDoubtAndPanicsOn(t *testing.T) {
 // What cannot be called does nothing, records nothing, and says what to do.
 func TestCallsThatCannotBeMade(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t), idem.WithMaxPayload(100))
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithMaxPayload(100))
 	_, r := chargeTool(t, c, idem.Policy{}, always(paid{}, nil))
 	for name, call := range map[string]struct {
 		tool, id, args string
@@ -296,7 +300,7 @@ func TestCallsThatCannotBeMade(t *testing.T) {
 		"too long an input":    {"charge", "1", `{"card":"` + strings.Repeat("x", 100) + `"}`, idem.ErrRefused, "WithMaxPayload"},
 		"too long an ID":       {"charge", strings.Repeat("x", 600), `{"cents":5}`, nil, "at most 512"},
 	} {
-		_, err := c.Call(testCtx(t), call.tool, call.id, json.RawMessage(call.args))
+		_, err := c.Call(testkit.Context(t), call.tool, call.id, json.RawMessage(call.args))
 		require.ErrorContains(t, err, call.says, name)
 		require.ErrorContains(t, err, "nothing was", name)
 		if call.is != nil {
@@ -305,21 +309,21 @@ func TestCallsThatCannotBeMade(t *testing.T) {
 		}
 	}
 	require.Empty(t, r.list())
-	for range c.Intents(testCtx(t), idem.Filter{}) {
+	for range c.Intents(testkit.Context(t), idem.Filter{}) {
 		require.Fail(t, "nothing was begun")
 	}
-	_, err := c.Call(testCtx(t), "charge", "1", json.RawMessage(`{"cents":5}`))
+	_, err := c.Call(testkit.Context(t), "charge", "1", json.RawMessage(`{"cents":5}`))
 	require.NoError(t, err, "the same client works afterwards")
 }
 
 // A tool that cannot be registered says why, and what is registered stays.
 func TestToolsThatCannotBeRegistered(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, newPath(t))
+	c := clientkit.NewClient(t, testkit.NewPath(t))
 	fn := func(context.Context, string, charge) (paid, error) { return paid{"p-1"}, nil }
 	_, err := idem.NewTool(c, "charge", idem.Policy{}, fn)
 	require.NoError(t, err)
-	closed, err := idem.Open(newPath(t))
+	closed, err := idem.Open(testkit.NewPath(t))
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
 	for says, register := range map[string]func() (*idem.Tool[charge, paid], error){
@@ -338,7 +342,7 @@ func TestToolsThatCannotBeRegistered(t *testing.T) {
 		require.ErrorContains(t, err, says)
 		require.Nil(t, tool)
 	}
-	out, err := c.Call(testCtx(t), "charge", "1", json.RawMessage(`{"cents":5}`))
+	out, err := c.Call(testkit.Context(t), "charge", "1", json.RawMessage(`{"cents":5}`))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"number":"p-1"}`, string(out))
 }

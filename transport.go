@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/idem-go/idem/internal/lifecycle"
+	"github.com/idem-go/idem/internal/wire"
+	"github.com/idem-go/idem/journal"
 )
 
 // Transport is an http.RoundTripper for SDKs that own their requests. base is what
@@ -80,16 +84,16 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // childFinding is what a child intent's end proves for the tool that began it.
-func childFinding(in *Intent, err error) finding {
+func childFinding(in *Intent, err error) lifecycle.AttemptResult {
 	switch state := in.State(); {
 	case errors.Is(err, ErrInDoubt) || state == InDoubt:
-		return foundUnknown
+		return lifecycle.Unknown
 	case state == Succeeded:
-		return foundDone
+		return lifecycle.Done
 	case in.FirstSent().IsZero():
-		return foundNotSent
+		return lifecycle.NotSent
 	}
-	return foundRefused
+	return lifecycle.Refused
 }
 
 // insideTool makes the one write of a tool function, under the tool's key.
@@ -97,11 +101,11 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	c := t.client
 	rec, _ := call.in.snapshot()
 	p := *c.policyOf(rec) // a copy: who signs may be left out of it
-	h, body, s, err := readRequest(req, c.readOptions(&p))
+	h, body, s, err := wire.Read(req, c.readOptions(&p))
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
 	}
-	print := c.fingerprint(h.fingerprinted(body, p.Contract.place(), p.Ignore))
+	print := c.fingerprint(h.Payload(body, p.Contract.place(), p.Ignore))
 	if !call.in.onlyWrite(print) {
 		return nil, failure(ErrMismatch, nil,
 			"%s made another write already: name each write of a tool with WithOperation, so that each has its own key; nothing was sent", describe(rec))
@@ -118,32 +122,32 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 			"%s: an earlier write of this call may have had its effect, and the far side promises nothing about keys: it is not sent again", describe(rec))
 	}
 	wired := *rec
-	wired.Head, wired.Payload = h.encode(), body
-	w, err := newWireRequest(&wired, s)
+	wired.Head, wired.Payload = h.Encode(), body
+	w, err := wire.NewRequest(&wired, s)
 	if err != nil {
 		return nil, fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
 	}
 	p.Authorize = withoutAuthorize(p.Authorize, req)
-	at, started := c.clock.now(), time.Now()
-	x := send(ctx, w, c.sendOptions(w, &p, t.base))
+	at, started := c.clock.Now(), time.Now()
+	x := wire.Send(ctx, w, c.sendOptions(w, &p, t.base))
 	call.wrote(&x, at, time.Since(started))
 	switch {
-	case x.reply == nil && x.finding == foundNotSent:
-		return nil, NotSent(fmt.Errorf("idem: %s: %w", describe(rec), x.err))
-	case x.reply == nil:
-		return nil, fmt.Errorf("idem: %s: %w", describe(rec), x.err)
+	case x.Reply == nil && x.Result == lifecycle.NotSent:
+		return nil, NotSent(fmt.Errorf("idem: %s: %w", describe(rec), x.Err))
+	case x.Reply == nil:
+		return nil, fmt.Errorf("idem: %s: %w", describe(rec), x.Err)
 	}
 	return responseTo(&x, rec, req)
 }
 
 // responseTo is a whole reply, with the headers that are not kept.
-func responseTo(x *exchange, rec *Record, req *http.Request) (*http.Response, error) {
-	if x.reply.truncated() {
-		return nil, failure(ErrOutcomeTruncated, nil, "%s: the reply has %d bytes, over the limit: raise it with WithMaxReply", describe(rec), x.reply.Size)
+func responseTo(x *wire.Exchange, rec *journal.Record, req *http.Request) (*http.Response, error) {
+	if x.Reply.Truncated() {
+		return nil, failure(ErrOutcomeTruncated, nil, "%s: the reply has %d bytes, over the limit: raise it with WithMaxReply", describe(rec), x.Reply.Size)
 	}
-	whole := *x.reply
-	whole.Header = x.full
-	return response(&whole, req), nil
+	whole := *x.Reply
+	whole.Header = x.Header
+	return wire.Response(&whole, req), nil
 }
 
 // withoutAuthorize leaves out Policy.Authorize where the SDK signed the request.

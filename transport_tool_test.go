@@ -4,35 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
 // sdkTool registers the tool charge, whose function uses an SDK on the world's
 // server.
-func (w *world) sdkTool(c *idem.Client, p idem.Policy, tries int, fn func(ctx context.Context, s sdk, in charge) (paid, error)) *idem.Tool[charge, paid] {
-	w.t.Helper()
-	w.otherBytes = true // the tool's payload is its input, not what its function sends
-	s := newSDK(c, w.server.URL(), tries)
+func sdkTool(w *clientkit.World, c *idem.Client, p idem.Policy, tries int, fn func(ctx context.Context, s sdk, in charge) (paid, error)) *idem.Tool[charge, paid] {
+	w.T.Helper()
+	w.OtherBytes = true // the tool's payload is its input, not what its function sends
+	s := newSDK(c, w.Server.URL(), tries)
 	tool, err := idem.NewTool(c, "charge", p, func(ctx context.Context, _ string, in charge) (paid, error) { return fn(ctx, s, in) })
-	require.NoError(w.t, err)
+	require.NoError(w.T, err)
 	return tool
-}
-
-// uncheckedIn leaves the outcomes of tools out of the comparison with the ledger:
-// they are the tools' own output, not the server's reply.
-func (w *world) uncheckedIn(c *idem.Client) {
-	w.t.Helper()
-	for in, err := range c.Intents(testCtx(w.t), idem.Filter{}) {
-		require.NoError(w.t, err)
-		if strings.HasPrefix(in.Target(), "tool ") {
-			w.unchecked = append(w.unchecked, in.Key())
-		}
-	}
 }
 
 // oneCharge is what most functions here do: one write, whose refusal is told.
@@ -51,11 +42,11 @@ func oneCharge(ctx context.Context, s sdk, in charge) (paid, error) {
 // by itself is an attempt of the tool's intent, journaled as such.
 func TestAToolsWriteCarriesItsKeyAndCountsItsAttempts(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	require.NoError(t, w.server.Script(idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.Unavailable503}))
-	c := w.open()
-	tool := w.sdkTool(c, stripe(), 3, oneCharge)
-	out, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.DropAfter}, idemtest.Fault{Kind: idemtest.Unavailable503}))
+	c := w.Open()
+	tool := sdkTool(w, c, clientkit.Stripe(), 3, oneCharge)
+	out, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, paid{"p-1"}, out)
 	in := only(t, c)
@@ -67,15 +58,15 @@ func TestAToolsWriteCarriesItsKeyAndCountsItsAttempts(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"1 0", "2 503", "3 200"}, tries)
-	for _, a := range w.server.Arrivals() {
+	for _, a := range w.Server.Arrivals() {
 		require.Equal(t, in.Key(), a.Key)
 	}
-	require.Len(t, w.server.Effects(), 1)
+	require.Len(t, w.Server.Effects(), 1)
 	require.False(t, in.FirstSent().IsZero())
-	s, err := c.Stats(testCtx(t))
+	s, err := c.Stats(testkit.Context(t))
 	require.NoError(t, err)
 	require.EqualValues(t, 1, s.ByReason["server_replayed"], "the server said that its last reply was a stored one")
-	w.uncheckedIn(c)
+	w.UncheckedIn(c)
 }
 
 // What went over the wire overrules what the function says of it.
@@ -107,18 +98,18 @@ func TestTheWireOverrulesWhatAToolSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			require.NoError(t, w.server.Script(idemtest.Fault{Kind: c.fault}))
-			client := w.open()
-			p := stripe()
+			w := clientkit.NewWorld(t)
+			require.NoError(t, w.Server.Script(idemtest.Fault{Kind: c.fault}))
+			client := w.Open()
+			p := clientkit.Stripe()
 			p.Retry.MaxAttempts = 1
-			tool := w.sdkTool(client, p, 1, func(ctx context.Context, s sdk, _ charge) (paid, error) {
+			tool := sdkTool(w, client, p, 1, func(ctx context.Context, s sdk, _ charge) (paid, error) {
 				if c.path != "" {
 					s.post(ctx, c.path, c.form)
 				}
 				return paid{"p-1"}, c.says
 			})
-			_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+			_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 			if c.is == nil {
 				require.NoError(t, err)
 			} else {
@@ -129,7 +120,7 @@ func TestTheWireOverrulesWhatAToolSays(t *testing.T) {
 				require.NotErrorIs(t, err, c.not)
 			}
 			require.Equal(t, c.state, only(t, client).State())
-			w.uncheckedIn(client)
+			w.UncheckedIn(client)
 		})
 	}
 }
@@ -138,30 +129,30 @@ func TestTheWireOverrulesWhatAToolSays(t *testing.T) {
 // the function made of it; a refusal for good is handed out again.
 func TestAPassingRefusalInsideAToolMayBeAskedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	require.NoError(t, w.server.Script(idemtest.Fault{Kind: idemtest.Unauthorized401}))
-	c := w.open()
-	tool := w.sdkTool(c, stripe(), 1, oneCharge)
-	_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.Unauthorized401}))
+	c := w.Open()
+	tool := sdkTool(w, c, clientkit.Stripe(), 1, oneCharge)
+	_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.ErrorIs(t, err, idem.ErrRefused)
-	_, err = tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	_, err = tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
-	require.Len(t, w.server.Effects(), 1)
-	require.Equal(t, only(t, c).Key(), w.server.Effects()[0].Key)
-	w.uncheckedIn(c)
+	require.Len(t, w.Server.Effects(), 1)
+	require.Equal(t, only(t, c).Key(), w.Server.Effects()[0].Key)
+	w.UncheckedIn(c)
 }
 
 // What never reached the wire is not sent, in the SDK's own words too.
 func TestAToolWhoseWriteNeverLeftIsNotSent(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open()
-	tool, err := idem.NewTool(c, "charge", stripe(), func(ctx context.Context, _ string, in charge) (paid, error) {
-		_, _, err := newSDK(c, w.server.RefusedURL(), 1).post(ctx, "charges", fiveDollars)
+	w := clientkit.NewWorld(t)
+	c := w.Open()
+	tool, err := idem.NewTool(c, "charge", clientkit.Stripe(), func(ctx context.Context, _ string, in charge) (paid, error) {
+		_, _, err := newSDK(c, w.Server.RefusedURL(), 1).post(ctx, "charges", fiveDollars)
 		return paid{}, err
 	})
 	require.NoError(t, err)
-	_, err = tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	_, err = tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.ErrorIs(t, err, idem.ErrNotSent)
 	require.Equal(t, idem.Failed, only(t, c).State())
 	require.True(t, only(t, c).FirstSent().IsZero())
@@ -171,9 +162,9 @@ func TestAToolWhoseWriteNeverLeftIsNotSent(t *testing.T) {
 // reply without being sent, another one is a mismatch and is not sent.
 func TestAToolsSecondWriteNeedsAName(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open()
-	tool := w.sdkTool(c, promisesNothing(), 1, func(ctx context.Context, s sdk, in charge) (paid, error) {
+	w := clientkit.NewWorld(t)
+	c := w.Open()
+	tool := sdkTool(w, c, clientkit.PromisesNothing(), 1, func(ctx context.Context, s sdk, in charge) (paid, error) {
 		_, first, err := s.post(ctx, "charges", fiveDollars)
 		require.NoError(t, err)
 		_, second, err := s.post(ctx, "charges", fiveDollars)
@@ -184,45 +175,45 @@ func TestAToolsSecondWriteNeedsAName(t *testing.T) {
 		require.ErrorContains(t, err, "WithOperation")
 		return paid{"p-1"}, nil
 	})
-	_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
-	require.Len(t, w.server.Arrivals(), 1)
-	w.uncheckedIn(c)
+	require.Len(t, w.Server.Arrivals(), 1)
+	w.UncheckedIn(c)
 }
 
 // Where the far side promises nothing, an SDK inside a tool cannot send again what
 // may have had its effect.
 func TestAnSDKInsideAToolCannotSendAgainWithoutAContract(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	require.NoError(t, w.server.Script(idemtest.Fault{Kind: idemtest.DropAfter}))
-	c := w.open()
-	tool := w.sdkTool(c, promisesNothing(), 3, oneCharge)
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.DropAfter}))
+	c := w.Open()
+	tool := sdkTool(w, c, clientkit.PromisesNothing(), 3, oneCharge)
 	for range 2 {
-		_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+		_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 		require.ErrorIs(t, err, idem.ErrInDoubt)
 	}
-	require.Len(t, w.server.Arrivals(), 1)
-	w.uncheckedIn(c)
+	require.Len(t, w.Server.Arrivals(), 1)
+	w.UncheckedIn(c)
 }
 
 // Once the function has returned, what it left running writes no more under the
 // tool's key.
 func TestNothingIsWrittenUnderAToolsKeyAfterItReturned(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open()
+	w := clientkit.NewWorld(t)
+	c := w.Open()
 	var left context.Context
-	tool := w.sdkTool(c, stripe(), 1, func(ctx context.Context, s sdk, in charge) (paid, error) {
+	tool := sdkTool(w, c, clientkit.Stripe(), 1, func(ctx context.Context, s sdk, in charge) (paid, error) {
 		left = context.WithoutCancel(ctx)
 		return paid{}, idem.NotSent(errors.New("tomorrow"))
 	})
-	_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+	_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 	require.ErrorIs(t, err, idem.ErrNotSent)
-	_, _, err = newSDK(c, w.server.URL(), 1).post(left, "charges", fiveDollars)
+	_, _, err = newSDK(c, w.Server.URL(), 1).post(left, "charges", fiveDollars)
 	require.ErrorIs(t, err, idem.ErrNotSent)
 	require.ErrorContains(t, err, "has returned")
-	require.Empty(t, w.server.Arrivals())
+	require.Empty(t, w.Server.Arrivals())
 }
 
 // Each named write inside a tool is a child: an intent of its own, whose scope is
@@ -230,10 +221,10 @@ func TestNothingIsWrittenUnderAToolsKeyAfterItReturned(t *testing.T) {
 // named or not.
 func TestNamedWritesInsideAToolAreChildren(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	c := w.open(idem.WithPolicy("bill", stripe()), idem.WithPolicy("note", stripe()), idem.WithRequireScope())
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("bill", clientkit.Stripe()), idem.WithPolicy("note", clientkit.Stripe()), idem.WithRequireScope())
 	ran := 0
-	tool := w.sdkTool(c, idem.Policy{Contract: idem.Natural(), Retry: quick()}, 2, func(ctx context.Context, s sdk, in charge) (paid, error) {
+	tool := sdkTool(w, c, idem.Policy{Contract: idem.Natural(), Retry: clientkit.Quick()}, 2, func(ctx context.Context, s sdk, in charge) (paid, error) {
 		ran++
 		for i, name := range []string{"bill", "bill", "note"} {
 			op := idem.Operation{Name: name, ID: fmt.Sprint(i)}
@@ -254,28 +245,28 @@ func TestNamedWritesInsideAToolAreChildren(t *testing.T) {
 		}
 		return paid{"p-1"}, nil
 	})
-	_, err := tool.Call(idem.WithScope(testCtx(t), "run-42"), "order-1", charge{500, "visa"})
+	_, err := tool.Call(idem.WithScope(testkit.Context(t), "run-42"), "order-1", charge{500, "visa"})
 	require.NoError(t, err)
 	require.Equal(t, 3, ran)
-	require.Len(t, w.server.Effects(), 3)
-	require.Len(t, w.server.Arrivals(), 3)
-	require.NotEqual(t, w.server.Effects()[0].Key, w.server.Effects()[1].Key)
-	w.uncheckedIn(c)
+	require.Len(t, w.Server.Effects(), 3)
+	require.Len(t, w.Server.Arrivals(), 3)
+	require.NotEqual(t, w.Server.Effects()[0].Key, w.Server.Effects()[1].Key)
+	w.UncheckedIn(c)
 }
 
 // A tool whose child did something, or may have, cannot say that nothing happened.
 func TestAToolIsNotUnsentWhereItsChildWas(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []idemtest.FaultKind{idemtest.NoFault, idemtest.DropAfter} {
-		w := newWorld(t)
-		require.NoError(t, w.server.Script(idemtest.Fault{Kind: fault}))
-		c := w.open(idem.WithPolicy("bill", promisesNothing()))
-		tool := w.sdkTool(c, idem.Policy{Retry: quick()}, 1, func(ctx context.Context, s sdk, in charge) (paid, error) {
+		w := clientkit.NewWorld(t)
+		require.NoError(t, w.Server.Script(idemtest.Fault{Kind: fault}))
+		c := w.Open(idem.WithPolicy("bill", clientkit.PromisesNothing()))
+		tool := sdkTool(w, c, idem.Policy{Retry: clientkit.Quick()}, 1, func(ctx context.Context, s sdk, in charge) (paid, error) {
 			s.post(idem.WithOperation(ctx, idem.Operation{Name: "bill"}), "invoices", fiveDollars)
 			return paid{}, idem.NotSent(errors.New("I believe"))
 		})
-		_, err := tool.Call(testCtx(t), "order-1", charge{500, "visa"})
+		_, err := tool.Call(testkit.Context(t), "order-1", charge{500, "visa"})
 		require.ErrorIs(t, err, idem.ErrInDoubt)
-		w.uncheckedIn(c)
+		w.UncheckedIn(c)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // What Journal.Begin must do.
@@ -33,7 +34,7 @@ func beginKeeps(s *suite) error {
 	switch {
 	case st.Version != 0 || st.State != idem.Pending || len(got.Changes) != 0:
 		return failing("a new intent stands at version %d, %s, with %d changes", st.Version, st.State, len(got.Changes))
-	case got.Owner != idem.OwnedBySelf:
+	case got.Owner != journal.OwnedBySelf:
 		return failing("a new intent's owner is %d, not the opener that began it", got.Owner)
 	case !got.PrunedAt.IsZero():
 		return failing("a new intent is forgotten at %v", got.PrunedAt)
@@ -57,10 +58,10 @@ func beginFinds(s *suite) error {
 	}
 	again := suiteRecord("k2", "order-1")
 	again.Fingerprint[0]++ // whatever the payload
-	if err := meets(j, again, idem.Checks{}, idem.ConflictIdentity, "k1"); err != nil {
+	if err := meets(j, again, journal.Checks{}, journal.ConflictIdentity, "k1"); err != nil {
 		return err
 	}
-	_, standing, err := j.Begin(context.Background(), again, idem.Checks{})
+	_, standing, err := j.Begin(context.Background(), again, journal.Checks{})
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func beginLinks(s *suite) error {
 	if err := begin(j, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	if err := changes(j, suiteChange("k1", 1, idem.Settled, idem.Failed)); err != nil {
+	if err := changes(j, suiteChange("k1", 1, journal.Settled, idem.Failed)); err != nil {
 		return err
 	}
 	second := suiteRecord("k2", "order-1")
@@ -114,7 +115,7 @@ func beginLinks(s *suite) error {
 	for _, seen := range []string{"", "k1", "k0"} { // none, a stale one, one that never was
 		third := suiteRecord("k3", "order-1")
 		third.Previous = seen
-		if err := meets(j, third, idem.Checks{}, idem.ConflictIdentity, "k2"); err != nil {
+		if err := meets(j, third, journal.Checks{}, journal.ConflictIdentity, "k2"); err != nil {
 			return fmt.Errorf("naming the link %q: %w", seen, err)
 		}
 	}
@@ -129,7 +130,7 @@ func beginKeyTwice(s *suite) error {
 	if err := begin(j, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	obstacle, _, err := j.Begin(context.Background(), suiteRecord("k1", "order-2"), idem.Checks{})
+	obstacle, _, err := j.Begin(context.Background(), suiteRecord("k1", "order-2"), journal.Checks{})
 	if err == nil {
 		return failing("a second intent under the key k1: obstacle %d and no error; one key belongs to one intent", obstacle)
 	}
@@ -147,7 +148,7 @@ func beginEnded(s *suite) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := j.Begin(ctx, suiteRecord("k1", "order-1"), idem.Checks{}); err == nil {
+	if _, _, err := j.Begin(ctx, suiteRecord("k1", "order-1"), journal.Checks{}); err == nil {
 		return failing("Begin under a ctx that had ended has no error")
 	}
 	return begin(j, suiteRecord("k1", "order-1"))
@@ -168,16 +169,16 @@ func manyBegin(s *suite) error {
 		wg.Go(func() {
 			for i := range identities {
 				id, key := fmt.Sprint("order-", i), fmt.Sprint("k", i, "-", caller)
-				obstacle, standing, err := j.Begin(context.Background(), suiteRecord(key, id), idem.Checks{})
+				obstacle, standing, err := j.Begin(context.Background(), suiteRecord(key, id), journal.Checks{})
 				mu.Lock()
 				switch {
 				case err != nil:
 					errs = append(errs, err)
-				case obstacle == idem.NoConflict && won[id] == "":
+				case obstacle == journal.NoConflict && won[id] == "":
 					won[id] = key
-				case obstacle == idem.NoConflict:
+				case obstacle == journal.NoConflict:
 					errs = append(errs, failing("%s and %s both began %s", won[id], key, id))
-				case obstacle != idem.ConflictIdentity || standing == nil:
+				case obstacle != journal.ConflictIdentity || standing == nil:
 					errs = append(errs, failing("obstacle %d", obstacle))
 				default:
 					if found[id] == nil {
@@ -209,51 +210,51 @@ func guardReemission(s *suite) error {
 	if err := begin(j, suiteRecord("k0", "unguarded")); err != nil {
 		return err
 	}
-	guarded := func(key, id string) *idem.Record {
+	guarded := func(key, id string) *journal.Record {
 		r := suiteRecord(key, id)
 		r.Fingerprint = [32]byte{1} // the same thing under every ID
 		return r
 	}
-	since := idem.Checks{DuplicatesSince: suiteTime(-10)}
-	if err := meets(j, guarded("k1", "a"), since, idem.NoConflict, ""); err != nil {
+	since := journal.Checks{DuplicatesSince: suiteTime(-10)}
+	if err := meets(j, guarded("k1", "a"), since, journal.NoConflict, ""); err != nil {
 		return err
 	}
 	for _, id := range []string{"b", ""} {
-		if err := meets(j, guarded("k2", id), since, idem.ConflictDuplicate, "k1"); err != nil {
+		if err := meets(j, guarded("k2", id), since, journal.ConflictDuplicate, "k1"); err != nil {
 			return err
 		}
 	}
 	// Its own identity comes first, and nothing of this touches others.
-	if err := meets(j, guarded("k2", "a"), since, idem.ConflictIdentity, "k1"); err != nil {
+	if err := meets(j, guarded("k2", "a"), since, journal.ConflictIdentity, "k1"); err != nil {
 		return err
 	}
-	later := idem.Checks{DuplicatesSince: suiteTime(0).Add(1)}
-	if err := meets(j, guarded("k3", "c"), later, idem.NoConflict, ""); err != nil {
+	later := journal.Checks{DuplicatesSince: suiteTime(0).Add(1)}
+	if err := meets(j, guarded("k3", "c"), later, journal.NoConflict, ""); err != nil {
 		return fmt.Errorf("what was begun before the window: %w", err)
 	}
-	for i, change := range []func(r *idem.Record){
-		func(r *idem.Record) { r.Fingerprint[0] = 2 },
-		func(r *idem.Record) { r.Operation.Scope = "another" },
-		func(r *idem.Record) { r.Operation.Name = "refund" },
+	for i, change := range []func(r *journal.Record){
+		func(r *journal.Record) { r.Fingerprint[0] = 2 },
+		func(r *journal.Record) { r.Operation.Scope = "another" },
+		func(r *journal.Record) { r.Operation.Name = "refund" },
 	} {
 		r := guarded(fmt.Sprint("o", i), fmt.Sprint("other", i))
 		change(r)
-		if err := meets(j, r, since, idem.NoConflict, ""); err != nil {
+		if err := meets(j, r, since, journal.NoConflict, ""); err != nil {
 			return fmt.Errorf("another scope, name or payload: %w", err)
 		}
 	}
 	// What failed is no first outcome.
 	failed := guarded("k5", "x")
 	failed.Operation.Scope = "failing"
-	if err := meets(j, failed, since, idem.NoConflict, ""); err != nil {
+	if err := meets(j, failed, since, journal.NoConflict, ""); err != nil {
 		return err
 	}
-	if err := changes(j, suiteChange("k5", 1, idem.Settled, idem.Failed)); err != nil {
+	if err := changes(j, suiteChange("k5", 1, journal.Settled, idem.Failed)); err != nil {
 		return err
 	}
 	again := guarded("k6", "y")
 	again.Operation.Scope = "failing"
-	return meets(j, again, since, idem.NoConflict, "")
+	return meets(j, again, since, journal.NoConflict, "")
 }
 
 func guardAliases(s *suite) error {
@@ -261,21 +262,21 @@ func guardAliases(s *suite) error {
 	if err != nil {
 		return err
 	}
-	guarded := func(key, id string) *idem.Record {
+	guarded := func(key, id string) *journal.Record {
 		r := suiteRecord(key, id)
 		r.Fingerprint = [32]byte{1}
 		return r
 	}
-	since := idem.Checks{DuplicatesSince: suiteTime(-10)}
+	since := journal.Checks{DuplicatesSince: suiteTime(-10)}
 	alias := since
 	alias.Alias = true
-	if err := meets(j, guarded("k1", "a"), alias, idem.NoConflict, ""); err != nil {
+	if err := meets(j, guarded("k1", "a"), alias, journal.NoConflict, ""); err != nil {
 		return err
 	}
-	if err := meets(j, guarded("k2", "b"), alias, idem.ConflictDuplicate, "k1"); err != nil {
+	if err := meets(j, guarded("k2", "b"), alias, journal.ConflictDuplicate, "k1"); err != nil {
 		return err
 	}
-	if err := meets(j, guarded("k2", "c"), since, idem.ConflictDuplicate, "k1"); err != nil {
+	if err := meets(j, guarded("k2", "c"), since, journal.ConflictDuplicate, "k1"); err != nil {
 		return err
 	}
 	if err := s.shut(j); err != nil {
@@ -287,10 +288,10 @@ func guardAliases(s *suite) error {
 	// From now on without a guard, whatever it carries, and after the window.
 	other := guarded("k2", "b")
 	other.Fingerprint[0] = 9
-	if err := meets(j, other, idem.Checks{}, idem.ConflictDuplicate, "k1"); err != nil {
+	if err := meets(j, other, journal.Checks{}, journal.ConflictDuplicate, "k1"); err != nil {
 		return fmt.Errorf("an alias is durable: %w", err)
 	}
-	return meets(j, guarded("k3", "c"), idem.Checks{}, idem.NoConflict, "") // it was to be none
+	return meets(j, guarded("k3", "c"), journal.Checks{}, journal.NoConflict, "") // it was to be none
 }
 
 func guardLimits(s *suite) error {
@@ -298,40 +299,40 @@ func guardLimits(s *suite) error {
 	if err != nil {
 		return err
 	}
-	two := idem.Checks{Limit: idem.Limit{Intents: 2, Per: time.Hour}, LimitSince: suiteTime(-60)}
+	two := journal.Checks{Limit: idem.Limit{Intents: 2, Per: time.Hour}, LimitSince: suiteTime(-60)}
 	for _, id := range []string{"a", "b"} {
-		if err := meets(j, suiteRecord("k"+id, id), two, idem.NoConflict, ""); err != nil {
+		if err := meets(j, suiteRecord("k"+id, id), two, journal.NoConflict, ""); err != nil {
 			return err
 		}
 	}
-	if err := meets(j, suiteRecord("kc", "c"), two, idem.ConflictLimit, ""); err != nil {
+	if err := meets(j, suiteRecord("kc", "c"), two, journal.ConflictLimit, ""); err != nil {
 		return err
 	}
-	if err := meets(j, suiteRecord("kx", "a"), two, idem.ConflictIdentity, "ka"); err != nil {
+	if err := meets(j, suiteRecord("kx", "a"), two, journal.ConflictIdentity, "ka"); err != nil {
 		return fmt.Errorf("what is there already takes no budget: %w", err)
 	}
 	elsewhere := suiteRecord("ke", "e")
 	elsewhere.Operation.Scope = "another"
-	if err := meets(j, elsewhere, two, idem.NoConflict, ""); err != nil {
+	if err := meets(j, elsewhere, two, journal.NoConflict, ""); err != nil {
 		return fmt.Errorf("a budget is of one scope: %w", err)
 	}
 	// What failed does not count; tried again it would.
-	if err := changes(j, suiteChange("kb", 1, idem.Settled, idem.Failed)); err != nil {
+	if err := changes(j, suiteChange("kb", 1, journal.Settled, idem.Failed)); err != nil {
 		return err
 	}
-	if err := meets(j, suiteRecord("kc", "c"), two, idem.NoConflict, ""); err != nil {
+	if err := meets(j, suiteRecord("kc", "c"), two, journal.NoConflict, ""); err != nil {
 		return fmt.Errorf("what failed does not count: %w", err)
 	}
-	if err := meets(j, suiteRecord("ky", "b"), two, idem.ConflictLimit, ""); err != nil {
+	if err := meets(j, suiteRecord("ky", "b"), two, journal.ConflictLimit, ""); err != nil {
 		return fmt.Errorf("tried again it would count: %w", err)
 	}
 	later := two
 	later.LimitSince = suiteTime(1)
-	if err := meets(j, suiteRecord("kd", "d"), later, idem.NoConflict, ""); err != nil {
+	if err := meets(j, suiteRecord("kd", "d"), later, journal.NoConflict, ""); err != nil {
 		return fmt.Errorf("what was begun before the time that counts: %w", err)
 	}
-	cost := idem.Checks{Limit: idem.Limit{Cost: 20, Per: time.Hour}, LimitSince: suiteTime(-60)}
-	for i, want := range []idem.Conflict{idem.NoConflict, idem.NoConflict, idem.ConflictLimit} { // 7 each
+	cost := journal.Checks{Limit: idem.Limit{Cost: 20, Per: time.Hour}, LimitSince: suiteTime(-60)}
+	for i, want := range []journal.Conflict{journal.NoConflict, journal.NoConflict, journal.ConflictLimit} { // 7 each
 		r := suiteRecord(fmt.Sprint("cost", i), fmt.Sprint("cost", i))
 		r.Operation.Scope = "costly"
 		if err := meets(j, r, cost, want, ""); err != nil {

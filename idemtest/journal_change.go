@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // What Journal.Change must do.
@@ -19,7 +20,7 @@ func changeFenced(s *suite) error {
 	if err != nil {
 		return err
 	}
-	standing, ok, err := j.Change(context.Background(), suiteChange("nobody", 1, idem.Released, idem.Pending))
+	standing, ok, err := j.Change(context.Background(), suiteChange("nobody", 1, journal.Released, idem.Pending))
 	if standing != nil || ok || err != nil {
 		return failing("Change of a key that is not there: a record: %t, ok %t, error %w; wanted nil, false, nil", standing != nil, ok, orNone(err))
 	}
@@ -28,19 +29,19 @@ func changeFenced(s *suite) error {
 	}
 	// Too early a version, too late a one, and the one that stands.
 	for _, version := range []int{0, 2, 3} {
-		if err := loses(j, suiteChange("k1", version, idem.MarkedInDoubt, idem.InDoubt), 0); err != nil {
+		if err := loses(j, suiteChange("k1", version, journal.MarkedInDoubt, idem.InDoubt), 0); err != nil {
 			return err
 		}
 	}
 	steps := []struct {
-		kind  idem.ChangeKind
+		kind  journal.ChangeKind
 		state idem.State
-		owner idem.Ownership
+		owner journal.Ownership
 	}{
-		{idem.Claimed, idem.Pending, idem.OwnedBySelf}, {idem.AttemptStarted, idem.Pending, idem.OwnedBySelf},
-		{idem.Released, idem.Pending, idem.Unowned}, {idem.Claimed, idem.Pending, idem.OwnedBySelf},
-		{idem.MarkedInDoubt, idem.InDoubt, idem.Unowned}, {idem.Resolved, idem.InDoubt, idem.Unowned},
-		{idem.Claimed, idem.Pending, idem.OwnedBySelf}, {idem.Settled, idem.Succeeded, idem.Unowned},
+		{journal.Claimed, idem.Pending, journal.OwnedBySelf}, {journal.AttemptStarted, idem.Pending, journal.OwnedBySelf},
+		{journal.Released, idem.Pending, journal.Unowned}, {journal.Claimed, idem.Pending, journal.OwnedBySelf},
+		{journal.MarkedInDoubt, idem.InDoubt, journal.Unowned}, {journal.Resolved, idem.InDoubt, journal.Unowned},
+		{journal.Claimed, idem.Pending, journal.OwnedBySelf}, {journal.Settled, idem.Succeeded, journal.Unowned},
 	}
 	for i, step := range steps {
 		c := suiteChange("k1", i+1, step.kind, step.state)
@@ -50,7 +51,7 @@ func changeFenced(s *suite) error {
 		if err := owned(j, "k1", step.owner); err != nil {
 			return fmt.Errorf("after a change of kind %d: %w", step.kind, err)
 		}
-		if err := loses(j, suiteChange("k1", i+1, idem.MarkedInDoubt, idem.InDoubt), i+1); err != nil {
+		if err := loses(j, suiteChange("k1", i+1, journal.MarkedInDoubt, idem.InDoubt), i+1); err != nil {
 			return fmt.Errorf("the version that stands: %w", err)
 		}
 	}
@@ -67,10 +68,10 @@ func changeFenced(s *suite) error {
 		}
 	}
 	// A final outcome is final.
-	for _, c := range []*idem.Change{
-		suiteChange("k1", 9, idem.Settled, idem.Succeeded), suiteChange("k1", 9, idem.Settled, idem.Failed),
-		suiteChange("k1", 9, idem.Resolved, idem.Failed), suiteChange("k1", 9, idem.MarkedInDoubt, idem.InDoubt),
-		suiteChange("k1", 9, idem.Released, idem.Pending), suiteChange("k1", 5, idem.Settled, idem.Succeeded),
+	for _, c := range []*journal.Change{
+		suiteChange("k1", 9, journal.Settled, idem.Succeeded), suiteChange("k1", 9, journal.Settled, idem.Failed),
+		suiteChange("k1", 9, journal.Resolved, idem.Failed), suiteChange("k1", 9, journal.MarkedInDoubt, idem.InDoubt),
+		suiteChange("k1", 9, journal.Released, idem.Pending), suiteChange("k1", 5, journal.Settled, idem.Succeeded),
 	} {
 		if err := loses(j, c, 8); err != nil {
 			return fmt.Errorf("after the outcome: %w", err)
@@ -81,7 +82,7 @@ func changeFenced(s *suite) error {
 
 // sameChange compares a row with what was appended. The reply is compared where
 // outcomes are tested.
-func sameChange(got, want *idem.Change) error {
+func sameChange(got, want *journal.Change) error {
 	if got.At.UnixNano() != want.At.UnixNano() || got.Kind != want.Kind || got.Reason != want.Reason || got.Note != want.Note {
 		return failing("kind %d at %v (%s: %s), it was kind %d at %v (%s: %s)",
 			got.Kind, got.At, got.Reason, got.Note, want.Kind, want.At, want.Reason, want.Note)
@@ -124,7 +125,7 @@ func manyChange(s *suite) error {
 		var wg sync.WaitGroup
 		for caller := range callers {
 			wg.Go(func() {
-				c := suiteChange("k1", version, idem.Claimed, idem.Pending)
+				c := suiteChange("k1", version, journal.Claimed, idem.Pending)
 				c.Note = fmt.Sprint("caller ", caller)
 				_, ok, err := j.Change(context.Background(), c)
 				errs[caller] = err
@@ -152,10 +153,10 @@ func lateSuccess(s *suite) error {
 	if err != nil {
 		return err
 	}
-	for i, before := range [][]*idem.Change{
-		{suiteChange("", 1, idem.Claimed, idem.Pending)},
-		{suiteChange("", 1, idem.MarkedInDoubt, idem.InDoubt)},
-		{suiteChange("", 1, idem.Claimed, idem.Pending), suiteChange("", 2, idem.Released, idem.Pending)},
+	for i, before := range [][]*journal.Change{
+		{suiteChange("", 1, journal.Claimed, idem.Pending)},
+		{suiteChange("", 1, journal.MarkedInDoubt, idem.InDoubt)},
+		{suiteChange("", 1, journal.Claimed, idem.Pending), suiteChange("", 2, journal.Released, idem.Pending)},
 	} {
 		key := fmt.Sprint("k", i)
 		if err := begin(j, suiteRecord(key, key)); err != nil {
@@ -167,25 +168,25 @@ func lateSuccess(s *suite) error {
 				return err
 			}
 		}
-		for _, c := range []*idem.Change{
-			suiteChange(key, 1, idem.Settled, idem.Failed), suiteChange(key, 1, idem.MarkedInDoubt, idem.InDoubt),
-			suiteChange(key, 1, idem.Claimed, idem.Pending), suiteChange(key, len(before)+2, idem.Settled, idem.Succeeded),
+		for _, c := range []*journal.Change{
+			suiteChange(key, 1, journal.Settled, idem.Failed), suiteChange(key, 1, journal.MarkedInDoubt, idem.InDoubt),
+			suiteChange(key, 1, journal.Claimed, idem.Pending), suiteChange(key, len(before)+2, journal.Settled, idem.Succeeded),
 		} {
 			if err := loses(j, c, len(before)); err != nil {
 				return fmt.Errorf("only a proven success may come late: %w", err)
 			}
 		}
-		if err := changes(j, suiteChange(key, 1, idem.Settled, idem.Succeeded)); err != nil {
+		if err := changes(j, suiteChange(key, 1, journal.Settled, idem.Succeeded)); err != nil {
 			return fmt.Errorf("a proven success is never lost: %w", err)
 		}
 		got, err := get(j, key)
 		if err != nil {
 			return err
 		}
-		if st := got.Summary(); st.State != idem.Succeeded || st.Version != len(before)+1 || got.Owner != idem.Unowned {
+		if st := got.Summary(); st.State != idem.Succeeded || st.Version != len(before)+1 || got.Owner != journal.Unowned {
 			return failing("after a late success %s stands at version %d, %s, owner %d", key, st.Version, st.State, got.Owner)
 		}
-		if err := loses(j, suiteChange(key, 1, idem.Settled, idem.Succeeded), len(before)+1); err != nil {
+		if err := loses(j, suiteChange(key, 1, journal.Settled, idem.Succeeded), len(before)+1); err != nil {
 			return fmt.Errorf("the first outcome stays: %w", err)
 		}
 	}
@@ -203,14 +204,14 @@ func changeGenerations(s *suite) error {
 	}
 	version := 0
 	for range 3 {
-		failed := suiteChange("k1", version+1, idem.Settled, idem.Failed)
+		failed := suiteChange("k1", version+1, journal.Settled, idem.Failed)
 		failed.Reply = suiteReply(fmt.Sprint("refusal ", version))
-		for _, c := range []*idem.Change{failed, suiteChange("k1", version+2, idem.Claimed, idem.Pending)} {
+		for _, c := range []*journal.Change{failed, suiteChange("k1", version+2, journal.Claimed, idem.Pending)} {
 			if err := changes(j, c); err != nil {
 				return err
 			}
 		}
-		if err := owned(j, "k1", idem.OwnedBySelf); err != nil {
+		if err := owned(j, "k1", journal.OwnedBySelf); err != nil {
 			return fmt.Errorf("opened again: %w", err)
 		}
 		version += 2
@@ -219,7 +220,7 @@ func changeGenerations(s *suite) error {
 			return failing("opened again it is open: %d pending intents are found, error %w", len(open), orNone(err))
 		}
 	}
-	if err := changes(j, suiteChange("k1", version+1, idem.Settled, idem.Succeeded)); err != nil {
+	if err := changes(j, suiteChange("k1", version+1, journal.Settled, idem.Succeeded)); err != nil {
 		return err
 	}
 	got, err := get(j, "k1")
@@ -253,7 +254,7 @@ func outcomesKept(s *suite) error {
 	if err != nil {
 		return err
 	}
-	replies := []*idem.Reply{
+	replies := []*journal.Reply{
 		suiteReply("k0"),
 		{Status: 204, Proto: "HTTP/2.0", Header: http.Header{"Date": {"Sun, 01 Mar 2026 12:00:00 GMT"}}},
 		{Body: []byte("null"), Size: 4},                                // a tool's
@@ -268,7 +269,7 @@ func outcomesKept(s *suite) error {
 		if err := begin(j, suiteRecord(key, key)); err != nil {
 			return err
 		}
-		c := suiteChange(key, 1, idem.Settled, idem.Succeeded)
+		c := suiteChange(key, 1, journal.Settled, idem.Succeeded)
 		c.Reply = reply
 		if err := changes(j, c); err != nil {
 			return err
@@ -296,7 +297,7 @@ func outcomesKept(s *suite) error {
 		if err := sameReply(reply, &kept); err != nil {
 			return fmt.Errorf("outcome %d: %w", i, err)
 		}
-		_, standing, err := j.Begin(context.Background(), suiteRecord("x", fmt.Sprint("k", i)), idem.Checks{})
+		_, standing, err := j.Begin(context.Background(), suiteRecord("x", fmt.Sprint("k", i)), journal.Checks{})
 		if err != nil || standing == nil || !reflect.DeepEqual(standing.Summary(), got.Summary()) {
 			return failing("Begin finds another standing than Get, error %w", orNone(err))
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // What a journal must find again, count, and let go.
@@ -34,7 +35,7 @@ func pages(s *suite) error {
 		}
 		keys = append(keys, r.Key)
 		states := []idem.State{idem.Pending, idem.InDoubt, idem.Succeeded, idem.Failed}
-		kinds := []idem.ChangeKind{0, idem.MarkedInDoubt, idem.Settled, idem.Settled}
+		kinds := []journal.ChangeKind{0, journal.MarkedInDoubt, journal.Settled, journal.Settled}
 		if kind := kinds[i%4]; kind != 0 {
 			if err := changes(j, suiteChange(r.Key, 1, kind, states[i%4])); err != nil {
 				return err
@@ -159,7 +160,7 @@ func auditRows(s *suite) error {
 	if err := begin(j, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	note := idem.AuditEntry{Key: "k1", At: suiteTime(3), Reason: "alarm", Text: "look at it \x00"}
+	note := journal.AuditEntry{Key: "k1", At: suiteTime(3), Reason: "alarm", Text: "look at it \x00"}
 	for range 2 {
 		if err := j.Audit(context.Background(), note); err != nil {
 			return err
@@ -172,7 +173,7 @@ func auditRows(s *suite) error {
 	if len(got.Audit) != 2 || got.Audit[0].Text != note.Text || got.Audit[0].Reason != note.Reason || !got.Audit[0].At.Equal(note.At) {
 		return failing("two audit rows came back as %+v", got.Audit)
 	}
-	if st := got.Summary(); st.Version != 0 || st.State != idem.Pending || got.Owner != idem.OwnedBySelf {
+	if st := got.Summary(); st.Version != 0 || st.State != idem.Pending || got.Owner != journal.OwnedBySelf {
 		return failing("an audit row changed where it stands: version %d, %s, owner %d", st.Version, st.State, got.Owner)
 	}
 	return nil
@@ -184,7 +185,7 @@ func counts(s *suite) error {
 		return err
 	}
 	ctx := context.Background()
-	for i, c := range []*idem.Change{nil, suiteChange("k1", 1, idem.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, idem.Settled, idem.Succeeded)} {
+	for i, c := range []*journal.Change{nil, suiteChange("k1", 1, journal.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, journal.Settled, idem.Succeeded)} {
 		r := suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))
 		r.CreatedAt = suiteTime(10 - i)
 		if err := begin(j, r); err != nil {
@@ -196,11 +197,11 @@ func counts(s *suite) error {
 			}
 		}
 	}
-	for _, n := range []idem.Counter{
+	for _, n := range []journal.Counter{
 		{Operation: "charge", Reason: "replayed", Count: 2, Cost: 14}, {Operation: "charge", Reason: "replayed", Count: 1, Cost: 7},
 		{Operation: "refund", Reason: "coalesced", Count: 1, Cost: 1}, {Operation: "charge", Reason: "limit", Count: 5},
 	} {
-		if err := j.Count(ctx, []idem.Counter{n}); err != nil {
+		if err := j.Count(ctx, []journal.Counter{n}); err != nil {
 			return err
 		}
 	}
@@ -241,9 +242,9 @@ func pruning(s *suite) error {
 		return err
 	}
 	ctx := context.Background()
-	for i, c := range []*idem.Change{ // settled at version 1: minute 1
-		nil, suiteChange("k1", 1, idem.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, idem.Settled, idem.Succeeded),
-		suiteChange("k3", 1, idem.Settled, idem.Failed), suiteChange("k4", 1, idem.Settled, idem.Succeeded),
+	for i, c := range []*journal.Change{ // settled at version 1: minute 1
+		nil, suiteChange("k1", 1, journal.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, journal.Settled, idem.Succeeded),
+		suiteChange("k3", 1, journal.Settled, idem.Failed), suiteChange("k4", 1, journal.Settled, idem.Succeeded),
 	} {
 		if err := begin(j, suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))); err != nil {
 			return err
@@ -277,7 +278,7 @@ func pruning(s *suite) error {
 			return failing("k%d was pruned and is %s", i, st.State)
 		}
 		// The bare identity is kept: never a second effect by accident.
-		if err := meets(j, suiteRecord("x", fmt.Sprint("order-", i)), idem.Checks{}, idem.ConflictIdentity, got.Key); err != nil {
+		if err := meets(j, suiteRecord("x", fmt.Sprint("order-", i)), journal.Checks{}, journal.ConflictIdentity, got.Key); err != nil {
 			return err
 		}
 	}
@@ -305,7 +306,7 @@ func reopening(s *suite) error {
 			return err
 		}
 	}
-	if err := changes(j, suiteChange("k2", 1, idem.Settled, idem.Succeeded)); err != nil {
+	if err := changes(j, suiteChange("k2", 1, journal.Settled, idem.Succeeded)); err != nil {
 		return err
 	}
 	if err := s.shut(j); err != nil {
@@ -321,13 +322,13 @@ func reopening(s *suite) error {
 	if err != nil {
 		return err
 	}
-	if got.Owner == idem.OwnedBySelf || got.Owner == idem.OwnedByLive {
+	if got.Owner == journal.OwnedBySelf || got.Owner == journal.OwnedByLive {
 		return failing("closing gives up what is owned; the owner of k1 is %d", got.Owner)
 	}
 	if err := sameBeginning(got, suiteRecord("k1", "k1")); err != nil {
 		return err
 	}
-	if err := changes(j, suiteChange("k1", 1, idem.Claimed, idem.Pending)); err != nil {
+	if err := changes(j, suiteChange("k1", 1, journal.Claimed, idem.Pending)); err != nil {
 		return err
 	}
 	if got, err = get(j, "k2"); err != nil {

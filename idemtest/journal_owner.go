@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // What a journal must do among several openers of one store.
@@ -29,40 +30,40 @@ func ownership(s *suite) error {
 	if err := begin(there, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	if err := owned(there, "k1", idem.OwnedBySelf); err != nil {
+	if err := owned(there, "k1", journal.OwnedBySelf); err != nil {
 		return err
 	}
-	if err := owned(here, "k1", idem.OwnedByLive); err != nil {
+	if err := owned(here, "k1", journal.OwnedByLive); err != nil {
 		return err
 	}
-	if err := meets(here, suiteRecord("k2", "order-1"), idem.Checks{}, idem.ConflictIdentity, "k1"); err != nil {
+	if err := meets(here, suiteRecord("k2", "order-1"), journal.Checks{}, journal.ConflictIdentity, "k1"); err != nil {
 		return err
 	}
-	for _, c := range []*idem.Change{
-		suiteChange("k1", 1, idem.Claimed, idem.Pending), suiteChange("k1", 1, idem.MarkedInDoubt, idem.InDoubt),
-		suiteChange("k1", 1, idem.Settled, idem.Failed), suiteChange("k1", 1, idem.Resolved, idem.Succeeded),
-		suiteChange("k1", 1, idem.Released, idem.Pending),
+	for _, c := range []*journal.Change{
+		suiteChange("k1", 1, journal.Claimed, idem.Pending), suiteChange("k1", 1, journal.MarkedInDoubt, idem.InDoubt),
+		suiteChange("k1", 1, journal.Settled, idem.Failed), suiteChange("k1", 1, journal.Resolved, idem.Succeeded),
+		suiteChange("k1", 1, journal.Released, idem.Pending),
 	} {
 		if err := loses(here, c, 0); err != nil {
 			return fmt.Errorf("a living opener owns it: %w", err)
 		}
 	}
-	if err := changes(there, suiteChange("k1", 1, idem.Released, idem.Pending)); err != nil {
+	if err := changes(there, suiteChange("k1", 1, journal.Released, idem.Pending)); err != nil {
 		return err
 	}
-	if err := owned(here, "k1", idem.Unowned); err != nil {
+	if err := owned(here, "k1", journal.Unowned); err != nil {
 		return err
 	}
-	if err := changes(here, suiteChange("k1", 2, idem.Claimed, idem.Pending)); err != nil {
+	if err := changes(here, suiteChange("k1", 2, journal.Claimed, idem.Pending)); err != nil {
 		return err
 	}
-	if err := owned(there, "k1", idem.OwnedByLive); err != nil {
+	if err := owned(there, "k1", journal.OwnedByLive); err != nil {
 		return err
 	}
-	if err := loses(there, suiteChange("k1", 3, idem.AttemptStarted, idem.Pending), 2); err != nil {
+	if err := loses(there, suiteChange("k1", 3, journal.AttemptStarted, idem.Pending), 2); err != nil {
 		return fmt.Errorf("whoever lost its claim: %w", err)
 	}
-	if err := changes(here, suiteChange("k1", 3, idem.Settled, idem.Succeeded)); err != nil {
+	if err := changes(here, suiteChange("k1", 3, journal.Settled, idem.Succeeded)); err != nil {
 		return err
 	}
 	got, err := get(there, "k1")
@@ -82,30 +83,30 @@ func deadOwner(s *suite) error {
 			return err
 		}
 	}
-	if err := changes(there, suiteChange("k2", 1, idem.Claimed, idem.Pending)); err != nil {
+	if err := changes(there, suiteChange("k2", 1, journal.Claimed, idem.Pending)); err != nil {
 		return err
 	}
-	if err := changes(there, suiteChange("k3", 1, idem.Settled, idem.Succeeded)); err != nil {
+	if err := changes(there, suiteChange("k3", 1, journal.Settled, idem.Succeeded)); err != nil {
 		return err
 	}
-	if err := owned(here, "k2", idem.OwnedByLive); err != nil {
+	if err := owned(here, "k2", journal.OwnedByLive); err != nil {
 		return err
 	}
 	if err := kill(); err != nil {
 		return fmt.Errorf("killing the other opener: %w", err)
 	}
 	for version, key := range []string{"k1", "k2"} {
-		if err := owned(here, key, idem.OwnedByDead); err != nil {
+		if err := owned(here, key, journal.OwnedByDead); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, version+1, idem.Claimed, idem.Pending)); err != nil {
+		if err := changes(here, suiteChange(key, version+1, journal.Claimed, idem.Pending)); err != nil {
 			return err
 		}
-		if err := owned(here, key, idem.OwnedBySelf); err != nil {
+		if err := owned(here, key, journal.OwnedBySelf); err != nil {
 			return err
 		}
 	}
-	if err := owned(here, "k3", idem.Unowned); err != nil {
+	if err := owned(here, "k3", journal.Unowned); err != nil {
 		return fmt.Errorf("what it had settled: %w", err)
 	}
 	// A newcomer is another opener than the dead one.
@@ -116,7 +117,7 @@ func deadOwner(s *suite) error {
 	if err := begin(third, suiteRecord("k4", "k4")); err != nil {
 		return err
 	}
-	return owned(here, "k4", idem.OwnedByLive)
+	return owned(here, "k4", journal.OwnedByLive)
 }
 
 // robbedOwner lost its intent to another opener, and learns of a success.
@@ -125,18 +126,18 @@ func robbedOwner(s *suite) error {
 	if err != nil {
 		return err
 	}
-	for i, late := range []*idem.Change{
-		suiteChange("k0", 1, idem.Settled, idem.Failed),
-		suiteChange("k1", 1, idem.Settled, idem.Succeeded),
+	for i, late := range []*journal.Change{
+		suiteChange("k0", 1, journal.Settled, idem.Failed),
+		suiteChange("k1", 1, journal.Settled, idem.Succeeded),
 	} {
 		key := late.Key
 		if err := begin(there, suiteRecord(key, key)); err != nil {
 			return err
 		}
-		if err := changes(there, suiteChange(key, 1, idem.Released, idem.Pending)); err != nil {
+		if err := changes(there, suiteChange(key, 1, journal.Released, idem.Pending)); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, 2, idem.Claimed, idem.Pending)); err != nil {
+		if err := changes(here, suiteChange(key, 2, journal.Claimed, idem.Pending)); err != nil {
 			return err
 		}
 		if i == 0 {
@@ -148,7 +149,7 @@ func robbedOwner(s *suite) error {
 		if err := changes(there, late); err != nil {
 			return fmt.Errorf("a stale owner's proven success: %w", err)
 		}
-		if err := loses(here, suiteChange(key, 3, idem.Settled, idem.Failed), 3); err != nil {
+		if err := loses(here, suiteChange(key, 3, journal.Settled, idem.Failed), 3); err != nil {
 			return fmt.Errorf("after another's success: %w", err)
 		}
 	}
@@ -167,7 +168,7 @@ func racingOpeners(s *suite) error {
 		if err := begin(here, suiteRecord(key, key)); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, 1, idem.Released, idem.Pending)); err != nil {
+		if err := changes(here, suiteChange(key, 1, journal.Released, idem.Pending)); err != nil {
 			return err
 		}
 	}
@@ -177,18 +178,18 @@ func racingOpeners(s *suite) error {
 	for who, j := range []idem.Journal{here, there} {
 		wg.Go(func() {
 			for i := range intents {
-				_, ok, err := j.Change(context.Background(), suiteChange(fmt.Sprint("k", i), 2, idem.Claimed, idem.Pending))
+				_, ok, err := j.Change(context.Background(), suiteChange(fmt.Sprint("k", i), 2, journal.Claimed, idem.Pending))
 				if err != nil {
 					errs[who] = err
 					return
 				}
 				claimed[who][i] = ok
-				obstacle, _, err := j.Begin(context.Background(), suiteRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), idem.Checks{})
+				obstacle, _, err := j.Begin(context.Background(), suiteRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), journal.Checks{})
 				if err != nil {
 					errs[who] = err
 					return
 				}
-				begun[who][i] = obstacle == idem.NoConflict
+				begun[who][i] = obstacle == journal.NoConflict
 			}
 		})
 	}

@@ -11,30 +11,31 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // pipeCall is one call of a journal in another process, and its answer.
 type pipeCall struct {
 	Method     string
-	Record     *idem.Record
-	Guards     idem.Checks
-	Change     *idem.Change
+	Record     *journal.Record
+	Guards     journal.Checks
+	Change     *journal.Change
 	Key, Name  string
 	Filter     idem.Filter
 	After      string
 	Limit      int
-	Note       idem.AuditEntry
-	Counters   []idem.Counter
+	Note       journal.AuditEntry
+	Counters   []journal.Counter
 	Times      [2]time.Time
 	Old, Value []byte
 	HasOld     bool
 }
 
 type pipeAnswer struct {
-	Obstacle idem.Conflict
-	Record   *idem.Record
+	Obstacle journal.Conflict
+	Record   *journal.Record
 	OK       bool
-	Page     []*idem.Record
+	Page     []*journal.Record
 	Next     string
 	Value    []byte
 	HasValue bool
@@ -153,27 +154,27 @@ func (p *pipeJournal) call(ctx context.Context, c pipeCall) (a pipeAnswer, err e
 	return a, err
 }
 
-func (p *pipeJournal) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (p *pipeJournal) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Begin", Record: r, Guards: g})
 	return a.Obstacle, a.Record, err
 }
 
-func (p *pipeJournal) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (p *pipeJournal) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Change", Change: c})
 	return a.Record, a.OK, err
 }
 
-func (p *pipeJournal) Get(ctx context.Context, key string) (*idem.Record, error) {
+func (p *pipeJournal) Get(ctx context.Context, key string) (*journal.Record, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Get", Key: key})
 	return a.Record, err
 }
 
-func (p *pipeJournal) Page(ctx context.Context, f idem.Filter, after string, limit int) ([]*idem.Record, string, error) {
+func (p *pipeJournal) Page(ctx context.Context, f idem.Filter, after string, limit int) ([]*journal.Record, string, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Page", Filter: f, After: after, Limit: limit})
 	return a.Page, a.Next, err
 }
 
-func (p *pipeJournal) Audit(ctx context.Context, n idem.AuditEntry) error {
+func (p *pipeJournal) Audit(ctx context.Context, n journal.AuditEntry) error {
 	_, err := p.call(ctx, pipeCall{Method: "Log", Note: n})
 	return err
 }
@@ -203,7 +204,7 @@ func (p *pipeJournal) Value(ctx context.Context, name string, update func([]byte
 	}
 }
 
-func (p *pipeJournal) Count(ctx context.Context, counts []idem.Counter) error {
+func (p *pipeJournal) Count(ctx context.Context, counts []journal.Counter) error {
 	_, err := p.call(ctx, pipeCall{Method: "Count", Counters: counts})
 	return err
 }

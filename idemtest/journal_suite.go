@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // OpenJournal opens the store of this name, and makes it if it is absent. Names
@@ -141,15 +142,15 @@ func suiteTime(minutes int) time.Time {
 }
 
 // suiteRecord is a new intent of an ID, with every field set.
-func suiteRecord(key, id string) *idem.Record {
+func suiteRecord(key, id string) *journal.Record {
 	payload := []byte("amount=500\x00\xff&id=" + id)
-	return &idem.Record{
+	return &journal.Record{
 		Key:       key,
 		Operation: idem.Operation{Name: "charge", Scope: "run \x00 1", ID: id, Cost: 7},
 		// Every fingerprint of the same payload is the same.
 		Fingerprint: sha256.Sum256(payload), FingerprintVersion: 3,
 		Head: []byte("POST /v1/charges\x00"), Payload: payload,
-		Terms: idem.Terms{
+		Terms: journal.Terms{
 			Contract: "stripe", Retention: 24 * time.Hour, KeyPlace: "header Idempotency-Key",
 			Quoted: true, FirstSent: "X-First", Version: "v2", Account: "acct_1",
 		},
@@ -158,19 +159,19 @@ func suiteRecord(key, id string) *idem.Record {
 }
 
 // begin begins r, which must succeed.
-func begin(j idem.Journal, r *idem.Record) error {
-	obstacle, standing, err := j.Begin(context.Background(), r, idem.Checks{})
+func begin(j idem.Journal, r *journal.Record) error {
+	obstacle, standing, err := j.Begin(context.Background(), r, journal.Checks{})
 	switch {
 	case err != nil:
 		return failing("Begin of %s: %w", r.Key, err)
-	case obstacle != idem.NoConflict || standing != nil:
+	case obstacle != journal.NoConflict || standing != nil:
 		return failing("Begin of %s: obstacle %d, with a record: %t; it must be inserted", r.Key, obstacle, standing != nil)
 	}
 	return nil
 }
 
 // meets begins r, which must meet an obstacle; key is whose, empty: nobody's.
-func meets(j idem.Journal, r *idem.Record, g idem.Checks, want idem.Conflict, key string) error {
+func meets(j idem.Journal, r *journal.Record, g journal.Checks, want journal.Conflict, key string) error {
 	obstacle, standing, err := j.Begin(context.Background(), r, g)
 	got := ""
 	if standing != nil {
@@ -193,34 +194,34 @@ func orNone(err error) error {
 }
 
 // change is a row of an intent's history.
-func suiteChange(key string, version int, kind idem.ChangeKind, state idem.State) *idem.Change {
-	c := &idem.Change{
+func suiteChange(key string, version int, kind journal.ChangeKind, state idem.State) *journal.Change {
+	c := &journal.Change{
 		Key: key, Kind: kind, At: suiteTime(version), Reason: "http 200", Note: "said so",
-		Summary: idem.Summary{
+		Summary: journal.Summary{
 			Version: version, State: state, Attempts: version, MayHaveExecuted: state == idem.InDoubt,
 			FirstSent: suiteTime(1), WindowStart: suiteTime(0), Takeovers: 1,
 		},
-		NewAttempts: []idem.Attempt{{Number: version, At: suiteTime(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline"}},
+		NewAttempts: []journal.Attempt{{Number: version, At: suiteTime(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline"}},
 	}
 	switch state {
 	case idem.Failed:
-		c.Failure = idem.FailedTransient
+		c.Failure = journal.FailedTransient
 	case idem.Succeeded:
 		c.Reply = suiteReply(key)
 	}
 	return c
 }
 
-func suiteReply(key string) *idem.Reply {
+func suiteReply(key string) *journal.Reply {
 	body := []byte(`{"key":"` + key + "\",\"n\":\"\x00\"}")
-	return &idem.Reply{
+	return &journal.Reply{
 		Status: 200, Proto: "HTTP/1.1", Header: http.Header{"Content-Type": {"application/json"}, "X-Two": {"a", "b"}},
 		Body: body, Size: int64(len(body)),
 	}
 }
 
 // changes appends c, which must succeed.
-func changes(j idem.Journal, c *idem.Change) error {
+func changes(j idem.Journal, c *journal.Change) error {
 	standing, ok, err := j.Change(context.Background(), c)
 	if err != nil || !ok || standing != nil {
 		return failing("Change %d of %s (kind %d, state %s): ok %t, a record: %t, error %w; it must be appended",
@@ -230,7 +231,7 @@ func changes(j idem.Journal, c *idem.Change) error {
 }
 
 // loses appends c, which must lose against the version that stands.
-func loses(j idem.Journal, c *idem.Change, stands int) error {
+func loses(j idem.Journal, c *journal.Change, stands int) error {
 	standing, ok, err := j.Change(context.Background(), c)
 	switch {
 	case err != nil:
@@ -244,7 +245,7 @@ func loses(j idem.Journal, c *idem.Change, stands int) error {
 }
 
 // get reads an intent that must be there.
-func get(j idem.Journal, key string) (*idem.Record, error) {
+func get(j idem.Journal, key string) (*journal.Record, error) {
 	r, err := j.Get(context.Background(), key)
 	if err != nil || r == nil {
 		return nil, failing("Get of %s: a record: %t, error %w", key, r != nil, orNone(err))
@@ -253,7 +254,7 @@ func get(j idem.Journal, key string) (*idem.Record, error) {
 }
 
 // owned reads an intent whose owner must be this.
-func owned(j idem.Journal, key string, want idem.Ownership) error {
+func owned(j idem.Journal, key string, want journal.Ownership) error {
 	r, err := get(j, key)
 	if err == nil && r.Owner != want {
 		err = failing("the owner of %s is %d, wanted %d (0 nobody, 1 this opener, 2 another that lives, 3 a dead one)", key, r.Owner, want)
@@ -262,7 +263,7 @@ func owned(j idem.Journal, key string, want idem.Ownership) error {
 }
 
 // sameBeginning compares what never changes.
-func sameBeginning(got, want *idem.Record) error {
+func sameBeginning(got, want *journal.Record) error {
 	for _, field := range []struct {
 		name      string
 		got, want any
@@ -280,7 +281,7 @@ func sameBeginning(got, want *idem.Record) error {
 }
 
 // sameReply compares outcomes, byte for byte.
-func sameReply(got, want *idem.Reply) error {
+func sameReply(got, want *journal.Reply) error {
 	switch {
 	case got == nil:
 		return failing("the outcome is gone")

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/stretchr/testify/require"
+	"github.com/idem-go/idem/journal"
 )
 
 // journalEnv makes this binary the other opener of the journal that it names.
@@ -75,14 +77,14 @@ func (h *heard) Fatalf(format string, args ...any) {
 // broken is a journal that does one thing wrong.
 type broken struct {
 	idem.Journal
-	begin  func(r *idem.Record, g *idem.Checks)
-	change func(c *idem.Change)
-	get    func(r *idem.Record)
+	begin  func(r *journal.Record, g *journal.Checks)
+	change func(c *journal.Change)
+	get    func(r *journal.Record)
 	prune  func(outcomes *time.Time)
 	lose   bool
 }
 
-func (b *broken) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (b *broken) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	if b.begin != nil {
 		copied := *r
 		r = &copied
@@ -91,8 +93,8 @@ func (b *broken) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem
 	return b.Journal.Begin(ctx, r, g)
 }
 
-func (b *broken) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
-	if b.lose && c.Kind == idem.Released {
+func (b *broken) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+	if b.lose && c.Kind == journal.Released {
 		return nil, true, nil
 	}
 	if b.change != nil {
@@ -103,7 +105,7 @@ func (b *broken) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool
 	return b.Journal.Change(ctx, c)
 }
 
-func (b *broken) Get(ctx context.Context, key string) (*idem.Record, error) {
+func (b *broken) Get(ctx context.Context, key string) (*journal.Record, error) {
 	r, err := b.Journal.Get(ctx, key)
 	if r != nil && b.get != nil {
 		b.get(r)
@@ -126,17 +128,19 @@ func TestJournalSuiteFindsWhatIsBroken(t *testing.T) {
 		breaks broken
 		found  string
 	}{
-		"nothing":           {broken{}, ""},
-		"an ID is cut":      {broken{begin: func(r *idem.Record, _ *idem.Checks) { r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))] }}, "begin keeps"},
-		"no guards":         {broken{begin: func(_ *idem.Record, g *idem.Checks) { *g = idem.Checks{} }}, "re-emission"},
-		"no aliases":        {broken{begin: func(_ *idem.Record, g *idem.Checks) { g.Alias = false }}, "aliases"},
-		"a stale link":      {broken{begin: func(r *idem.Record, _ *idem.Checks) { r.Previous = "" }}, "links"},
-		"no versions":       {broken{change: func(c *idem.Change) { c.Version = max(1, c.Version-1) }}, "fenced"},
+		"nothing": {broken{}, ""},
+		"an ID is cut": {broken{begin: func(r *journal.Record, _ *journal.Checks) {
+			r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))]
+		}}, "begin keeps"},
+		"no guards":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "re-emission"},
+		"no aliases":        {broken{begin: func(_ *journal.Record, g *journal.Checks) { g.Alias = false }}, "aliases"},
+		"a stale link":      {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "links"},
+		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "fenced"},
 		"an outcome is cut": {broken{change: cutOutcome}, "byte for byte"},
-		"the owner is mine": {broken{get: func(r *idem.Record) { r.Owner = idem.OwnedBySelf }}, "ownership"},
-		"the dead live": {broken{get: func(r *idem.Record) {
-			if r.Owner == idem.OwnedByDead {
-				r.Owner = idem.OwnedByLive
+		"the owner is mine": {broken{get: func(r *journal.Record) { r.Owner = journal.OwnedBySelf }}, "ownership"},
+		"the dead live": {broken{get: func(r *journal.Record) {
+			if r.Owner == journal.OwnedByDead {
+				r.Owner = journal.OwnedByLive
 			}
 		}}, "a dead owner"},
 		"a row is lost":     {broken{lose: true}, "fenced"},
@@ -165,7 +169,7 @@ func TestJournalSuiteFindsWhatIsBroken(t *testing.T) {
 	}
 }
 
-func cutOutcome(c *idem.Change) {
+func cutOutcome(c *journal.Change) {
 	if c.Reply != nil && len(c.Reply.Body) > 0 {
 		short := *c.Reply
 		short.Body, short.Size = short.Body[1:], short.Size-1

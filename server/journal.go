@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // journalKeeper keeps keys as intents of a journal: the record's operation is the
@@ -26,11 +27,11 @@ type journalKeeper struct {
 	mu sync.Mutex
 	// open is what this process began and did not settle, by the record's key. A
 	// change that the journal would not take is kept and tried again.
-	open map[string]*idem.Change
+	open map[string]*journal.Change
 }
 
 func newJournalKeeper(j idem.Journal, k *clock) *journalKeeper {
-	return &journalKeeper{journal: j, clock: k, open: map[string]*idem.Change{}}
+	return &journalKeeper{journal: j, clock: k, open: map[string]*journal.Change{}}
 }
 
 // journalRun is one claimed record.
@@ -46,17 +47,17 @@ const journalContract = "server"
 
 // begin implements keeper.
 func (k *journalKeeper) begin(ctx, _ context.Context, c *call, t claimTerms) (run, *standing, error) {
-	r := &idem.Record{
+	r := &journal.Record{
 		Operation: c.id.operation(), Fingerprint: c.print.sum, FingerprintVersion: c.print.rules,
 		Head: encodeRequest(c.request, c.print.raw), CreatedAt: t.now,
 		// The version keeps a client that opens this journal by mistake from sending
 		// what was received.
-		Terms: idem.Terms{Contract: journalContract, Version: journalContract, Retention: c.retention, KeyPlace: idem.KeyInHeader(KeyHeader)},
+		Terms: journal.Terms{Contract: journalContract, Version: journalContract, Retention: c.retention, KeyPlace: journal.KeyInHeader(KeyHeader)},
 	}
-	var guards idem.Checks
+	var guards journal.Checks
 	if !t.admitted { // a budget that it cannot fit into: only a known key is told
 		r.Operation.Cost = 2
-		guards = idem.Checks{Limit: idem.Limit{Cost: 1, Per: time.Second}, LimitSince: t.now}
+		guards = journal.Checks{Limit: idem.Limit{Cost: 1, Per: time.Second}, LimitSince: t.now}
 	}
 	for {
 		r.Key = rand.Text()
@@ -64,9 +65,9 @@ func (k *journalKeeper) begin(ctx, _ context.Context, c *call, t claimTerms) (ru
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case obstacle == idem.ConflictLimit:
+		case obstacle == journal.ConflictLimit:
 			return nil, nil, errTooManyKeys
-		case obstacle == idem.NoConflict:
+		case obstacle == journal.NoConflict:
 			return k.start(r.Key, 0, r.CreatedAt, c.print), nil, nil
 		case rec == nil:
 			return nil, nil, errors.New("the journal says that the key is known and does not show it")
@@ -92,14 +93,14 @@ func (k *journalKeeper) start(key string, version int, begun time.Time, p print)
 
 // meet finds out what a known key is. All nil: it has changed meanwhile, or it has
 // to be looked at again.
-func (k *journalKeeper) meet(ctx context.Context, rec *idem.Record, c *call, t claimTerms) (run, *standing, error) {
+func (k *journalKeeper) meet(ctx context.Context, rec *journal.Record, c *call, t claimTerms) (run, *standing, error) {
 	s := standingOf(rec)
 	if rec.Summary().State != idem.Pending {
 		k.mu.Lock()
 		delete(k.open, rec.Key) // whatever the journal said of it: it is there
 		k.mu.Unlock()
 	}
-	if rec.Owner == idem.OwnedBySelf && s.position == elsewhere {
+	if rec.Owner == journal.OwnedBySelf && s.position == elsewhere {
 		return k.mine(ctx, rec, s, c)
 	}
 	if s.position != uncertain {
@@ -110,9 +111,9 @@ func (k *journalKeeper) meet(ctx context.Context, rec *idem.Record, c *call, t c
 	case t.again && s.print.same(c.print):
 		// Handlers of this middleware take back what they did not finish.
 		st.Version++
-		st.State, st.Failure = idem.Pending, idem.NotFailed
+		st.State, st.Failure = idem.Pending, journal.NotFailed
 		st.Takeovers++
-		_, ok, err := k.journal.Change(ctx, &idem.Change{Key: rec.Key, Kind: idem.Claimed, Summary: st, At: t.now, Reason: "run again"})
+		_, ok, err := k.journal.Change(ctx, &journal.Change{Key: rec.Key, Kind: journal.Claimed, Summary: st, At: t.now, Reason: "run again"})
 		if err != nil || !ok {
 			return nil, nil, err
 		}
@@ -121,7 +122,7 @@ func (k *journalKeeper) meet(ctx context.Context, rec *idem.Record, c *call, t c
 		// Its process died. Say so durably, so that it is seen among what is in doubt.
 		st.Version++
 		st.State, st.MayHaveExecuted, st.FirstSent = idem.InDoubt, true, rec.CreatedAt
-		_, ok, err := k.journal.Change(ctx, &idem.Change{Key: rec.Key, Kind: idem.MarkedInDoubt, Summary: st, At: t.now, Reason: "owner died"})
+		_, ok, err := k.journal.Change(ctx, &journal.Change{Key: rec.Key, Kind: journal.MarkedInDoubt, Summary: st, At: t.now, Reason: "owner died"})
 		if err != nil || !ok {
 			return nil, nil, err
 		}
@@ -132,7 +133,7 @@ func (k *journalKeeper) meet(ctx context.Context, rec *idem.Record, c *call, t c
 // mine is a record of this very process that no request executes: what became of
 // it could not be written, or its beginning was committed when the journal said
 // that it perhaps was not, and then nothing ever ran.
-func (k *journalKeeper) mine(ctx context.Context, rec *idem.Record, s *standing, c *call) (run, *standing, error) {
+func (k *journalKeeper) mine(ctx context.Context, rec *journal.Record, s *standing, c *call) (run, *standing, error) {
 	k.mu.Lock()
 	change, ran := k.open[rec.Key]
 	k.mu.Unlock()
@@ -151,7 +152,7 @@ func (k *journalKeeper) mine(ctx context.Context, rec *idem.Record, s *standing,
 }
 
 // write makes a change durable. What the journal would not take is kept.
-func (k *journalKeeper) write(ctx context.Context, change *idem.Change) error {
+func (k *journalKeeper) write(ctx context.Context, change *journal.Change) error {
 	rec, ok, err := k.journal.Change(ctx, change)
 	if err == nil && !ok && !already(rec, change) {
 		err = fmt.Errorf("the journal's record %s changed under the process that executes it", change.Key)
@@ -168,7 +169,7 @@ func (k *journalKeeper) write(ctx context.Context, change *idem.Change) error {
 
 // already tells whether a change that lost is there all the same: its commit was
 // said to have failed, and had not.
-func already(rec *idem.Record, change *idem.Change) bool {
+func already(rec *journal.Record, change *journal.Change) bool {
 	if rec == nil || len(rec.Changes) == 0 {
 		return false
 	}
@@ -182,10 +183,10 @@ func already(rec *idem.Record, change *idem.Change) bool {
 // under implements run.
 func (*journalRun) under(*underWay) {}
 
-func (n *journalRun) change(kind idem.ChangeKind, state idem.State, reason string, now time.Time) *idem.Change {
-	return &idem.Change{
+func (n *journalRun) change(kind journal.ChangeKind, state idem.State, reason string, now time.Time) *journal.Change {
+	return &journal.Change{
 		Key: n.key, Kind: kind, At: now, Reason: reason,
-		Summary: idem.Summary{
+		Summary: journal.Summary{
 			Version: n.version + 1, State: state, Attempts: 1, MayHaveExecuted: state != idem.Failed, FirstSent: n.begun, WindowStart: n.begun,
 		},
 	}
@@ -193,29 +194,29 @@ func (n *journalRun) change(kind idem.ChangeKind, state idem.State, reason strin
 
 // settle implements run.
 func (n *journalRun) settle(ctx context.Context, r *reply, now time.Time) error {
-	change := n.change(idem.Settled, idem.Succeeded, fmt.Sprintf("http %d", r.status), now)
-	change.Reply = &idem.Reply{Status: r.status, Proto: "HTTP/1.1", Header: r.header, Body: r.body, Size: int64(len(r.body))}
+	change := n.change(journal.Settled, idem.Succeeded, fmt.Sprintf("http %d", r.status), now)
+	change.Reply = &journal.Reply{Status: r.status, Proto: "HTTP/1.1", Header: r.header, Body: r.body, Size: int64(len(r.body))}
 	return n.keeper.write(ctx, change)
 }
 
 // forget implements run. Where it cannot be written it is still true, and known
 // here for as long as this process lives.
 func (n *journalRun) forget(ctx context.Context, now time.Time) error {
-	change := n.change(idem.Settled, idem.Failed, "forgotten", now)
-	change.Failure, change.FirstSent = idem.FailedNotSent, time.Time{}
+	change := n.change(journal.Settled, idem.Failed, "forgotten", now)
+	change.Failure, change.FirstSent = journal.FailedNotSent, time.Time{}
 	n.keeper.write(ctx, change)
 	return nil
 }
 
 // doubt implements run.
 func (n *journalRun) doubt(ctx context.Context, why string, now time.Time) *standing {
-	n.keeper.write(ctx, n.change(idem.MarkedInDoubt, idem.InDoubt, why, now)) // kept, where it fails
+	n.keeper.write(ctx, n.change(journal.MarkedInDoubt, idem.InDoubt, why, now)) // kept, where it fails
 	return &standing{position: uncertain, print: n.print, record: n.key}
 }
 
 // free tells whether a known key may be executed as if it were unseen: nothing
 // happened under it, or it has expired.
-func free(rec *idem.Record, now time.Time) bool {
+func free(rec *journal.Record, now time.Time) bool {
 	switch rec.Summary().State {
 	case idem.Failed:
 		return true
@@ -227,7 +228,7 @@ func free(rec *idem.Record, now time.Time) bool {
 }
 
 // standingOf is what a record that is not free says of its key.
-func standingOf(rec *idem.Record) *standing {
+func standingOf(rec *journal.Record) *standing {
 	_, raw := decodeRequest(rec.Head)
 	s := &standing{position: uncertain, record: rec.Key, print: print{sum: rec.Fingerprint, rules: rec.FingerprintVersion, raw: raw}}
 	switch st := rec.Summary(); {
@@ -236,7 +237,7 @@ func standingOf(rec *idem.Record) *standing {
 		if kept := rec.Changes[len(rec.Changes)-1].Reply; kept != nil {
 			s.reply = &reply{status: kept.Status, header: kept.Header, body: kept.Body}
 		}
-	case st.State == idem.Pending && (rec.Owner == idem.OwnedByLive || rec.Owner == idem.OwnedBySelf):
+	case st.State == idem.Pending && (rec.Owner == journal.OwnedByLive || rec.Owner == journal.OwnedBySelf):
 		s.position = elsewhere
 	}
 	return s
@@ -294,13 +295,13 @@ func (k *journalKeeper) value(ctx context.Context, name string, update func([]by
 
 // counted implements keeper. A count that is lost loses nothing else.
 func (k *journalKeeper) counted(id Identity, reason string) {
-	k.journal.Count(context.Background(), []idem.Counter{{Operation: id.Route, Reason: reason, Count: 1}})
+	k.journal.Count(context.Background(), []journal.Counter{{Operation: id.Route, Reason: reason, Count: 1}})
 }
 
 // close implements keeper.
 func (k *journalKeeper) close() error {
 	k.mu.Lock()
-	var waiting []*idem.Change
+	var waiting []*journal.Change
 	for _, change := range k.open {
 		if change != nil {
 			waiting = append(waiting, change)

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
-	"github.com/idem-go/idem/server"
 	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
+	"github.com/idem-go/idem/server"
 )
 
 // steps is a journal that tells of each write before and after it, and that fails
@@ -19,18 +21,18 @@ type steps struct {
 	before, after func(call string) error
 }
 
-func (j *steps) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (j *steps) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	if err := j.before("begin"); err != nil {
-		return idem.NoConflict, nil, err
+		return journal.NoConflict, nil, err
 	}
 	o, rec, err := j.Journal.Begin(ctx, r, g)
 	if failed := j.after("begin"); failed != nil {
-		return idem.NoConflict, nil, failed
+		return journal.NoConflict, nil, failed
 	}
 	return o, rec, err
 }
 
-func (j *steps) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (j *steps) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	if err := j.before("change"); err != nil {
 		return nil, false, err
 	}

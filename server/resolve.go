@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // Uncertain is a key that was begun and whose end was not recorded.
@@ -142,18 +143,18 @@ func (k *journalKeeper) resolve(ctx context.Context, id Identity, now time.Time,
 		return errors.New("a living process executes it: wait for its end, or stop that process")
 	}
 	if r.State == idem.InDoubt {
-		return k.journal.Audit(ctx, idem.AuditEntry{Key: rec.Key, At: now, Reason: "resolved in doubt", Text: r.Note})
+		return k.journal.Audit(ctx, journal.AuditEntry{Key: rec.Key, At: now, Reason: "resolved in doubt", Text: r.Note})
 	}
 	st := rec.Summary()
 	st.Version++
 	st.Takeovers = 0
-	change := &idem.Change{Key: rec.Key, Kind: idem.Resolved, At: now, Reason: "resolved", Note: r.Note}
+	change := &journal.Change{Key: rec.Key, Kind: journal.Resolved, At: now, Reason: "resolved", Note: r.Note}
 	if r.State == idem.Succeeded {
-		st.State, st.Failure = idem.Succeeded, idem.NotFailed
+		st.State, st.Failure = idem.Succeeded, journal.NotFailed
 		kept := resultReply(r.Result)
-		change.Reply = &idem.Reply{Status: kept.status, Proto: "HTTP/1.1", Header: kept.header, Body: kept.body, Size: int64(len(kept.body))}
+		change.Reply = &journal.Reply{Status: kept.status, Proto: "HTTP/1.1", Header: kept.header, Body: kept.body, Size: int64(len(kept.body))}
 	} else {
-		st.State, st.Failure, st.MayHaveExecuted = idem.Failed, idem.FailedByResolver, false
+		st.State, st.Failure, st.MayHaveExecuted = idem.Failed, journal.FailedByResolver, false
 	}
 	change.Summary = st
 	_, ok, err := k.journal.Change(ctx, change)
@@ -164,7 +165,7 @@ func (k *journalKeeper) resolve(ctx context.Context, id Identity, now time.Time,
 }
 
 // find is the open record of a key.
-func (k *journalKeeper) find(ctx context.Context, id Identity) (*idem.Record, error) {
+func (k *journalKeeper) find(ctx context.Context, id Identity) (*journal.Record, error) {
 	filter := idem.Filter{States: []idem.State{idem.Pending, idem.InDoubt}, Scope: id.Scope, Operation: id.Route, ID: id.Key}
 	for cursor := ""; ; {
 		page, next, err := k.journal.Page(ctx, filter, cursor, uncertainPage)

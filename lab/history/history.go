@@ -14,6 +14,7 @@ import (
 
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
+	"github.com/idem-go/idem/journal"
 )
 
 // Rule names what must never be.
@@ -65,17 +66,17 @@ type Tell struct {
 	Agent  int
 	ID     string // of the operation
 	Key    string
-	Status int            `json:",omitempty"`
-	Sum    string         `json:",omitempty"` // hex sha256 of the reply's body
-	Owner  idem.Ownership `json:",omitempty"`
-	State  idem.State     `json:",omitempty"`
-	At     time.Time      `json:",omitzero"`  // of Stolen
-	Note   string         `json:",omitempty"` // of Strayed
+	Status int               `json:",omitempty"`
+	Sum    string            `json:",omitempty"` // hex sha256 of the reply's body
+	Owner  journal.Ownership `json:",omitempty"`
+	State  idem.State        `json:",omitempty"`
+	At     time.Time         `json:",omitzero"`  // of Stolen
+	Note   string            `json:",omitempty"` // of Strayed
 }
 
 // Run is all that is known of a run.
 type Run struct {
-	Intents []*idem.Record // whole, with every change
+	Intents []*journal.Record // whole, with every change
 	Ledger  idemtest.Ledger
 	Told    []Tell
 
@@ -87,8 +88,8 @@ type Run struct {
 }
 
 // Read reads every intent of a journal whole.
-func Read(ctx context.Context, j idem.Journal) ([]*idem.Record, error) {
-	var all []*idem.Record
+func Read(ctx context.Context, j idem.Journal) ([]*journal.Record, error) {
+	var all []*journal.Record
 	for after := ""; ; {
 		page, next, err := j.Page(ctx, idem.Filter{}, after, 256)
 		if err != nil {
@@ -119,7 +120,7 @@ func Sum(body []byte) string {
 // judge is one Run being judged.
 type judge struct {
 	Run
-	byKey    map[string]*idem.Record
+	byKey    map[string]*journal.Record
 	arrivals map[string][]idemtest.Arrival
 	effects  map[string][]idemtest.Effect
 	found    []Violation
@@ -132,7 +133,7 @@ func (j *judge) bad(rule Rule, key, format string, args ...any) {
 // Judge finds what must never be. Of a run that is sound it finds nothing.
 func Judge(run Run) []Violation {
 	j := &judge{
-		Run: run, byKey: map[string]*idem.Record{},
+		Run: run, byKey: map[string]*journal.Record{},
 		arrivals: map[string][]idemtest.Arrival{}, effects: map[string][]idemtest.Effect{},
 	}
 	for _, a := range run.Ledger.Arrivals {
@@ -167,7 +168,7 @@ func identity(op idem.Operation) string {
 // that the links of a chain follow from each other, and that one identity has one
 // effect, whatever became of the links before.
 func (j *judge) identities() {
-	newest, did := map[string]*idem.Record{}, map[string][]string{}
+	newest, did := map[string]*journal.Record{}, map[string][]string{}
 	for _, r := range j.Intents {
 		if j.byKey[r.Key] != nil {
 			j.bad(Fenced, r.Key, "two intents own this key")
@@ -206,14 +207,14 @@ func (j *judge) identities() {
 
 // outlived tells whether the link before failed in passing, and its key's time was
 // up, or nearly, when the next one was begun.
-func outlived(before, r *idem.Record) bool {
+func outlived(before, r *journal.Record) bool {
 	st := before.Summary()
-	return st.Failure == idem.FailedTransient && before.Terms.Retention > 0 &&
+	return st.Failure == journal.FailedTransient && before.Terms.Retention > 0 &&
 		r.CreatedAt.Sub(st.WindowStart) > before.Terms.Retention/2 // less than an attempt and a margin are left
 }
 
 // wire compares what arrived with what the journal knows.
-func (j *judge) wire(r *idem.Record) {
+func (j *judge) wire(r *journal.Record) {
 	arrivals := j.arrivals[r.Key]
 	if len(arrivals) == 0 {
 		return
@@ -232,7 +233,7 @@ func (j *judge) wire(r *idem.Record) {
 	marks, takeovers := 0, 0
 	for _, c := range r.Changes {
 		switch {
-		case c.Kind == idem.AttemptStarted:
+		case c.Kind == journal.AttemptStarted:
 			marks++
 		case tookOver(c):
 			takeovers++

@@ -4,15 +4,16 @@ import (
 	"slices"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // rows looks at one intent's history by itself: what one owner at a time can have
 // written, in which nothing that may have happened is said to have failed.
-func (j *judge) rows(r *idem.Record) {
-	last := idem.Summary{State: idem.Pending, WindowStart: r.CreatedAt}
+func (j *judge) rows(r *journal.Record) {
+	last := journal.Summary{State: idem.Pending, WindowStart: r.CreatedAt}
 	final := false   // settled for good
 	unknown := false // some attempt, or a dead owner's silence, may have had its effect
-	lastKind := idem.ChangeKind(0)
+	lastKind := journal.ChangeKind(0)
 	for i, c := range r.Changes {
 		bad := func(rule Rule, format string, args ...any) {
 			j.bad(rule, r.Key, "version %d: "+format, append([]any{c.Version}, args...)...)
@@ -24,7 +25,7 @@ func (j *judge) rows(r *idem.Record) {
 			bad(Altered, "it comes after the intent was settled for good")
 		}
 		settles := c.State == idem.Succeeded || c.State == idem.Failed
-		if settles != (c.Kind == idem.Settled || c.Kind == idem.Resolved) && c.State != idem.InDoubt {
+		if settles != (c.Kind == journal.Settled || c.Kind == journal.Resolved) && c.State != idem.InDoubt {
 			bad(Fenced, "a change of kind %d to %s", c.Kind, c.State)
 		}
 		if tookOver(c) && last.State == idem.Pending && !r.Terms.MarksAttempts {
@@ -33,20 +34,20 @@ func (j *judge) rows(r *idem.Record) {
 		unknown = unknown || slices.ContainsFunc(c.NewAttempts, maybeSent)
 		stored := c.Reply != nil && c.Reply.Header.Get("Idempotent-Replayed") == "true"
 		switch {
-		case c.State == idem.Failed && c.Kind == idem.Settled && unknown && !stored:
+		case c.State == idem.Failed && c.Kind == journal.Settled && unknown && !stored:
 			bad(Misfailed, "it is said to have failed (%s), and an earlier attempt may have had its effect", c.Reason)
 		case c.State == idem.Failed && c.MayHaveExecuted:
 			bad(Misfailed, "it is said to have failed, and that it may have had its effect")
-		case c.Failure == idem.FailedNotSent && !c.FirstSent.IsZero():
+		case c.Failure == journal.FailedNotSent && !c.FirstSent.IsZero():
 			bad(Misfailed, "it is said never to have been sent, and when it was sent first")
-		case (c.Failure != idem.NotFailed) != (c.State == idem.Failed):
+		case (c.Failure != journal.NotFailed) != (c.State == idem.Failed):
 			bad(Misfailed, "it is %s, with the failure %d", c.State, c.Failure)
 		}
 		late := c.State == idem.Succeeded // by an owner that lost its claim, perhaps
 		if c.Attempts < last.Attempts && !late {
 			bad(Uncounted, "it knows of %d attempts, the row before of %d", c.Attempts, last.Attempts)
 		}
-		if !last.FirstSent.IsZero() && lastKind != idem.AttemptStarted && !late &&
+		if !last.FirstSent.IsZero() && lastKind != journal.AttemptStarted && !late &&
 			(!c.FirstSent.Equal(last.FirstSent) || !c.WindowStart.Equal(last.WindowStart)) {
 			bad(Expired, "the first attempt or the window moved after something may have been sent")
 		}
@@ -54,7 +55,7 @@ func (j *judge) rows(r *idem.Record) {
 			bad(Expired, "the window moved back")
 		}
 		if settles {
-			final = c.State == idem.Succeeded || c.Failure == idem.FailedPermanent || c.Failure == idem.FailedByResolver
+			final = c.State == idem.Succeeded || c.Failure == journal.FailedPermanent || c.Failure == journal.FailedByResolver
 			unknown = unknown && c.State != idem.Failed
 		}
 		last, lastKind = c.Summary, c.Kind
@@ -63,13 +64,13 @@ func (j *judge) rows(r *idem.Record) {
 
 // tookOver tells whether a change was made over a dead owner, of whose attempts
 // nothing is known.
-func tookOver(c idem.Change) bool {
+func tookOver(c journal.Change) bool {
 	return c.Reason == "owner died" || c.Reason == "unrecorded run" || c.Reason == "robbery"
 }
 
 // maybeSent tells whether an attempt, by what it left, may have had its effect,
 // whatever a contract says of replies.
-func maybeSent(try idem.Attempt) bool {
+func maybeSent(try journal.Attempt) bool {
 	switch try.Status {
 	case 0:
 		return slices.Contains([]string{"connection lost", "connection reset", "reply cut"}, try.Reason)
@@ -80,7 +81,7 @@ func maybeSent(try idem.Attempt) bool {
 }
 
 // outcome compares where an intent stands with what the far side did.
-func (j *judge) outcome(r *idem.Record) {
+func (j *judge) outcome(r *journal.Record) {
 	effects := j.effects[r.Key]
 	switch st := r.Summary(); st.State {
 	case idem.Succeeded:
@@ -97,7 +98,7 @@ func (j *judge) outcome(r *idem.Record) {
 	}
 }
 
-func replyOf(r *idem.Record) *idem.Reply {
+func replyOf(r *journal.Record) *journal.Reply {
 	for i := len(r.Changes) - 1; i >= 0; i-- {
 		if r.Changes[i].Reply != nil {
 			return r.Changes[i].Reply
@@ -108,7 +109,7 @@ func replyOf(r *idem.Record) *idem.Reply {
 
 // isStored tells whether a body is what the far side stored under a key, or the
 // resource itself, as it is found by asking.
-func (j *judge) isStored(key string, reply *idem.Reply) bool {
+func (j *judge) isStored(key string, reply *journal.Reply) bool {
 	if reply.Size > int64(len(reply.Body)) {
 		return true // over the limit: its hash is checked elsewhere
 	}
@@ -137,7 +138,7 @@ func (j *judge) told() {
 		case r == nil:
 			j.bad(Lost, t.Key, "agent %d was told %q of %s, and there is no such intent", t.Agent, t.Kind, t.ID)
 			continue
-		case t.Kind == Sending && t.Owner != idem.OwnedBySelf:
+		case t.Kind == Sending && t.Owner != journal.OwnedBySelf:
 			j.bad(Fenced, t.Key, "agent %d was about to send what is not its own (owner %d)", t.Agent, t.Owner)
 		case t.Kind == Sending && (t.State == idem.Succeeded || t.State == idem.Failed):
 			j.bad(Fenced, t.Key, "agent %d was about to send what is %s", t.Agent, t.State)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 	"github.com/idem-go/idem/lab/history"
 )
 
@@ -235,7 +236,7 @@ func (a *agent) steal(ctx context.Context) error {
 		return err
 	}
 	for _, r := range page {
-		if r.Owner != idem.OwnedByLive {
+		if r.Owner != journal.OwnedByLive {
 			continue
 		}
 		st := r.Summary()
@@ -245,7 +246,7 @@ func (a *agent) steal(ctx context.Context) error {
 			st.FirstSent = st.WindowStart
 		}
 		began := time.Now()
-		_, ok, err := a.journal.Change(ctx, &idem.Change{Key: r.Key, Kind: idem.MarkedInDoubt, Summary: st, At: began, Reason: "robbery"})
+		_, ok, err := a.journal.Change(ctx, &journal.Change{Key: r.Key, Kind: journal.MarkedInDoubt, Summary: st, At: began, Reason: "robbery"})
 		if err != nil {
 			return err
 		}
@@ -292,28 +293,28 @@ type pointed struct {
 	a *agent
 }
 
-func (p *pointed) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (p *pointed) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	p.a.point("before begin")
 	defer p.a.point("after begin")
 	return p.Journal.Begin(ctx, r, g)
 }
 
-func (p *pointed) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (p *pointed) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	name := kindName(c.Kind)
 	p.a.point("before " + name)
 	defer p.a.point("after " + name)
 	return p.Journal.Change(ctx, c)
 }
 
-func kindName(k idem.ChangeKind) string {
+func kindName(k journal.ChangeKind) string {
 	switch k {
-	case idem.Claimed:
+	case journal.Claimed:
 		return "claim"
-	case idem.AttemptStarted:
+	case journal.AttemptStarted:
 		return "mark"
-	case idem.Released:
+	case journal.Released:
 		return "release"
-	case idem.MarkedInDoubt:
+	case journal.MarkedInDoubt:
 		return "doubt"
 	}
 	return "outcome"

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // How the library is broken, for the negative controls.
@@ -23,7 +24,7 @@ const (
 func breaking(how string, j idem.Journal) idem.Journal {
 	switch how {
 	case lateJournal:
-		return &late{Journal: j, held: map[string]*idem.Record{}}
+		return &late{Journal: j, held: map[string]*journal.Record{}}
 	case silentClaim:
 		return &silent{Journal: j, skipped: map[string]int{}}
 	}
@@ -44,47 +45,47 @@ func rekeyed(how string, req *http.Request) *http.Request {
 type late struct {
 	idem.Journal
 	mu   sync.Mutex
-	held map[string]*idem.Record
+	held map[string]*journal.Record
 }
 
-func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (l *late) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	there, _, err := l.Page(ctx, idem.Filter{Operation: r.Operation.Name, ID: r.Operation.ID}, "", 1)
 	if err != nil || len(there) > 0 {
 		if err == nil {
 			return l.Journal.Begin(ctx, r, g)
 		}
-		return idem.NoConflict, nil, err
+		return journal.NoConflict, nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, held := range l.held {
 		if held.Operation == r.Operation {
-			return idem.ConflictIdentity, held, nil
+			return journal.ConflictIdentity, held, nil
 		}
 	}
 	l.held[r.Key] = r
-	return idem.NoConflict, nil, nil
+	return journal.NoConflict, nil, nil
 }
 
-func (l *late) Get(ctx context.Context, key string) (*idem.Record, error) {
+func (l *late) Get(ctx context.Context, key string) (*journal.Record, error) {
 	l.mu.Lock()
 	held := l.held[key]
 	l.mu.Unlock()
 	if held != nil {
 		mine := *held
-		mine.Owner = idem.OwnedBySelf
+		mine.Owner = journal.OwnedBySelf
 		return &mine, nil
 	}
 	return l.Journal.Get(ctx, key)
 }
 
-func (l *late) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (l *late) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	l.mu.Lock()
 	r := l.held[c.Key]
 	delete(l.held, c.Key)
 	l.mu.Unlock()
 	if r != nil {
-		if _, _, err := l.Journal.Begin(ctx, r, idem.Checks{}); err != nil {
+		if _, _, err := l.Journal.Begin(ctx, r, journal.Checks{}); err != nil {
 			return nil, false, err
 		}
 	}
@@ -98,9 +99,9 @@ type silent struct {
 	skipped map[string]int
 }
 
-func (s *silent) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (s *silent) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	s.mu.Lock()
-	if c.Kind == idem.Claimed {
+	if c.Kind == journal.Claimed {
 		s.skipped[c.Key]++
 		s.mu.Unlock()
 		return nil, true, nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 	"github.com/idem-go/idem/lab/vfs"
 )
 
@@ -130,32 +131,34 @@ func opening(breaks func(idem.Journal) idem.Journal) func(string, ...idem.Option
 type late struct {
 	idem.Journal
 	mu   sync.Mutex
-	held map[string]*idem.Record
+	held map[string]*journal.Record
 }
 
-func newLate(j idem.Journal) idem.Journal { return &late{Journal: j, held: map[string]*idem.Record{}} }
+func newLate(j idem.Journal) idem.Journal {
+	return &late{Journal: j, held: map[string]*journal.Record{}}
+}
 
-func (l *late) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (l *late) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	there, _, err := l.Page(ctx, idem.Filter{Operation: r.Operation.Name, ID: r.Operation.ID}, "", 1)
 	if err != nil || len(there) > 0 {
 		if err == nil {
 			return l.Journal.Begin(ctx, r, g)
 		}
-		return idem.NoConflict, nil, err
+		return journal.NoConflict, nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held[r.Key] = r
-	return idem.NoConflict, nil, nil
+	return journal.NoConflict, nil, nil
 }
 
-func (l *late) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (l *late) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	l.mu.Lock()
 	r := l.held[c.Key]
 	delete(l.held, c.Key)
 	l.mu.Unlock()
 	if r != nil {
-		if _, _, err := l.Journal.Begin(ctx, r, idem.Checks{}); err != nil {
+		if _, _, err := l.Journal.Begin(ctx, r, journal.Checks{}); err != nil {
 			return nil, false, err
 		}
 	}
@@ -173,16 +176,16 @@ func newSilent(j idem.Journal) idem.Journal {
 	return &silent{Journal: j, skipped: map[string]int{}}
 }
 
-func (s *silent) Get(ctx context.Context, key string) (*idem.Record, error) {
+func (s *silent) Get(ctx context.Context, key string) (*journal.Record, error) {
 	s.mu.Lock()
 	delete(s.skipped, key)
 	s.mu.Unlock()
 	return s.Journal.Get(ctx, key)
 }
 
-func (s *silent) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (s *silent) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	s.mu.Lock()
-	if c.Kind == idem.Claimed {
+	if c.Kind == journal.Claimed {
 		s.skipped[c.Key]++
 		s.mu.Unlock()
 		return nil, true, nil

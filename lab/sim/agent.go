@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 	"github.com/idem-go/idem/lab/history"
 )
 
@@ -72,7 +73,7 @@ type tired struct {
 	a *agent
 }
 
-func (t tired) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (t tired) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	t.a.w.align(r.Key, 0)
 	t.a.point("before begin")
 	obstacle, standing, err := t.Journal.Begin(ctx, r, g)
@@ -83,7 +84,7 @@ func (t tired) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.C
 	return obstacle, standing, err
 }
 
-func (t tired) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (t tired) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	where := fmt.Sprintf("change %d of %s, kind %d to %s (%s)", c.Version, c.Key, c.Kind, c.State, c.Reason)
 	t.a.w.align(c.Key, -c.Version)
 	t.a.point("before " + where)

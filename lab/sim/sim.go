@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 	"github.com/idem-go/idem/lab/history"
 )
 
@@ -50,8 +50,8 @@ const (
 )
 
 // change is a change as it is written.
-func (b Break) change(c *idem.Change) *idem.Change {
-	if b != Hopeful || c.Kind != idem.Claimed || c.Reason != "owner died" {
+func (b Break) change(c *journal.Change) *journal.Change {
+	if b != Hopeful || c.Kind != journal.Claimed || c.Reason != "owner died" {
 		return c
 	}
 	next := *c

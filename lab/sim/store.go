@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/journal"
 )
 
 // store is a journal in memory that many openers share, each of which can die. It
@@ -22,13 +23,13 @@ type store struct {
 	mu       sync.Mutex
 	intents  []*entry // oldest first; nil: pruned
 	values   map[string][]byte
-	counters []idem.Counter
+	counters []journal.Counter
 	aliases  map[identity]int
 	pruned   map[string]int64 // by operation
 }
 
 type entry struct {
-	record *idem.Record
+	record *journal.Record
 	owner  *opener
 }
 
@@ -77,7 +78,7 @@ func (o *opener) enter(ctx context.Context) error {
 }
 
 // seen is a record as this opener sees it: a copy that shares nothing.
-func (o *opener) seen(e *entry) *idem.Record {
+func (o *opener) seen(e *entry) *journal.Record {
 	r := *e.record
 	r.Head, r.Payload = bytes.Clone(r.Head), bytes.Clone(r.Payload)
 	r.Changes, r.Audit = slices.Clone(r.Changes), slices.Clone(r.Audit)
@@ -86,18 +87,18 @@ func (o *opener) seen(e *entry) *idem.Record {
 	}
 	switch {
 	case e.owner == nil:
-		r.Owner = idem.Unowned
+		r.Owner = journal.Unowned
 	case e.owner == o:
-		r.Owner = idem.OwnedBySelf
+		r.Owner = journal.OwnedBySelf
 	case e.owner.dead:
-		r.Owner = idem.OwnedByDead
+		r.Owner = journal.OwnedByDead
 	default:
-		r.Owner = idem.OwnedByLive
+		r.Owner = journal.OwnedByLive
 	}
 	return &r
 }
 
-func cloneChange(c *idem.Change) idem.Change {
+func cloneChange(c *journal.Change) journal.Change {
 	next := *c
 	next.NewAttempts = slices.Clone(c.NewAttempts)
 	if c.Reply != nil {
@@ -118,13 +119,13 @@ func (s *store) find(key string) *entry {
 }
 
 // Begin implements idem.Journal.
-func (o *opener) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem.Conflict, *idem.Record, error) {
+func (o *opener) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
 	if err := o.enter(ctx); err != nil {
 		return 0, nil, err
 	}
 	s := o.s
 	defer s.mu.Unlock()
-	if obstacle, e := s.obstacle(r, g); obstacle != idem.NoConflict {
+	if obstacle, e := s.obstacle(r, g); obstacle != journal.NoConflict {
 		if e == nil {
 			return obstacle, nil, nil
 		}
@@ -137,10 +138,10 @@ func (o *opener) Begin(ctx context.Context, r *idem.Record, g idem.Checks) (idem
 	e.record = o.seen(e)
 	e.record.Changes, e.record.Audit = nil, nil
 	s.intents = append(s.intents, e)
-	return idem.NoConflict, nil, nil
+	return journal.NoConflict, nil, nil
 }
 
-func (s *store) obstacle(r *idem.Record, g idem.Checks) (idem.Conflict, *entry) {
+func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict, *entry) {
 	id := identityOf(r.Operation)
 	if id.id != "" {
 		var newest *entry
@@ -151,14 +152,14 @@ func (s *store) obstacle(r *idem.Record, g idem.Checks) (idem.Conflict, *entry) 
 		}
 		if newest != nil && newest.record.Key != r.Previous {
 			st := newest.record.Summary()
-			passing := st.Failure == idem.FailedNotSent || st.Failure == idem.FailedTransient
+			passing := st.Failure == journal.FailedNotSent || st.Failure == journal.FailedTransient
 			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && passing && s.over(r, g) {
-				return idem.ConflictLimit, nil
+				return journal.ConflictLimit, nil
 			}
-			return idem.ConflictIdentity, newest
+			return journal.ConflictIdentity, newest
 		}
 		if first, ok := s.aliases[id]; ok && newest == nil && r.Previous == "" {
-			return idem.ConflictDuplicate, s.intents[first]
+			return journal.ConflictDuplicate, s.intents[first]
 		}
 	}
 	if !g.DuplicatesSince.IsZero() {
@@ -168,21 +169,21 @@ func (s *store) obstacle(r *idem.Record, g idem.Checks) (idem.Conflict, *entry) 
 				if g.Alias && id.id != "" {
 					s.aliases[id] = i
 				}
-				return idem.ConflictDuplicate, e
+				return journal.ConflictDuplicate, e
 			}
 		}
 	}
 	if g.Limit != (idem.Limit{}) && s.over(r, g) {
-		return idem.ConflictLimit, nil
+		return journal.ConflictLimit, nil
 	}
-	return idem.NoConflict, nil
+	return journal.NoConflict, nil
 }
 
 func counts(e *entry, op idem.Operation) bool {
 	return e.record.Operation.Scope == op.Scope && e.record.Operation.Name == op.Name && e.record.Summary().State != idem.Failed
 }
 
-func (s *store) over(r *idem.Record, g idem.Checks) bool {
+func (s *store) over(r *journal.Record, g journal.Checks) bool {
 	n, cost := 1, r.Operation.Cost
 	for _, e := range s.intents {
 		if e != nil && counts(e, r.Operation) && !e.record.CreatedAt.Before(g.LimitSince) {
@@ -194,7 +195,7 @@ func (s *store) over(r *idem.Record, g idem.Checks) bool {
 }
 
 // Change implements idem.Journal.
-func (o *opener) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool, error) {
+func (o *opener) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
 	if err := o.enter(ctx); err != nil {
 		return nil, false, err
 	}
@@ -204,25 +205,25 @@ func (o *opener) Change(ctx context.Context, c *idem.Change) (*idem.Record, bool
 		return nil, false, nil
 	}
 	st := e.record.Summary()
-	late := c.Kind == idem.Settled && c.State == idem.Succeeded && c.Version <= st.Version
+	late := c.Kind == journal.Settled && c.State == idem.Succeeded && c.Version <= st.Version
 	final := st.State == idem.Succeeded || st.State == idem.Failed
 	alive := e.owner != nil && e.owner != o && !e.owner.dead
-	if (c.Version != st.Version+1 && !late) || (final && c.Kind != idem.Claimed) ||
-		(alive && (c.Kind != idem.Settled || c.State != idem.Succeeded)) {
+	if (c.Version != st.Version+1 && !late) || (final && c.Kind != journal.Claimed) ||
+		(alive && (c.Kind != journal.Settled || c.State != idem.Succeeded)) {
 		return o.seen(e), false, nil
 	}
 	next := cloneChange(c)
 	next.Version = st.Version + 1
 	e.record.Changes = append(e.record.Changes, next)
 	e.owner = nil
-	if c.Kind == idem.Claimed || c.Kind == idem.AttemptStarted {
+	if c.Kind == journal.Claimed || c.Kind == journal.AttemptStarted {
 		e.owner = o
 	}
 	return nil, true, nil
 }
 
 // Get implements idem.Journal.
-func (o *opener) Get(ctx context.Context, key string) (*idem.Record, error) {
+func (o *opener) Get(ctx context.Context, key string) (*journal.Record, error) {
 	if err := o.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -234,7 +235,7 @@ func (o *opener) Get(ctx context.Context, key string) (*idem.Record, error) {
 }
 
 // Page implements idem.Journal. The cursor is how many intents were looked at.
-func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit int) (page []*idem.Record, next string, err error) {
+func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit int) (page []*journal.Record, next string, err error) {
 	if err := o.enter(ctx); err != nil {
 		return nil, "", err
 	}
@@ -263,7 +264,7 @@ func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit in
 }
 
 // Log implements idem.Journal.
-func (o *opener) Audit(ctx context.Context, n idem.AuditEntry) error {
+func (o *opener) Audit(ctx context.Context, n journal.AuditEntry) error {
 	if err := o.enter(ctx); err != nil {
 		return err
 	}
@@ -292,7 +293,7 @@ func (o *opener) Value(ctx context.Context, name string, update func([]byte) ([]
 }
 
 // Count implements idem.Journal.
-func (o *opener) Count(ctx context.Context, counts []idem.Counter) error {
+func (o *opener) Count(ctx context.Context, counts []journal.Counter) error {
 	if err := o.enter(ctx); err != nil {
 		return err
 	}

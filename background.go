@@ -1,0 +1,81 @@
+package idem
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/idem-go/idem/internal/lifecycle"
+	"github.com/idem-go/idem/journal"
+)
+
+// releaseIdle gives up, now and then, what was begun here and sees no Do, so that
+// no other process waits for it.
+// It also tries again to record what the journal would not take, and prunes.
+func (c *Client) releaseIdle() {
+	tick := time.NewTicker(c.options.idleRelease / 4)
+	defer tick.Stop()
+	pruned := time.Now() // not at once: opening costs nothing, however much is settled
+	for {
+		select {
+		case <-c.stopped.Done():
+			return
+		case <-tick.C:
+		}
+		c.release(c.options.idleRelease)
+		c.watchClock()
+		if time.Since(pruned) >= pruneInterval {
+			now := c.clock.Now()
+			c.journal.Prune(c.stopped, now.Add(-c.options.outcomes), now.Add(-c.options.identities)) // it goes on the next time
+			pruned = time.Now()
+		}
+		c.saveAll() // its error is told to whoever asks for that intent, and by Close
+	}
+}
+
+// watchClock makes a step of the clock durable while nothing is called. A client
+// that only reads writes nothing.
+func (c *Client) watchClock() {
+	c.clock.Now()
+	c.mu.Lock()
+	writes := c.writes
+	c.mu.Unlock()
+	if writes {
+		c.saveClock() // what fails is tried again before the next row
+	}
+}
+
+func (c *Client) releaseAll() { c.release(0) }
+
+// releasers is how many rows are released at once.
+const releasers = 64
+
+// release writes a row for each intent that was begun at least so long ago and is
+// not being executed: it was never sent, and is anybody's.
+func (c *Client) release(age time.Duration) {
+	c.mu.Lock()
+	var keys []string
+	for key, idle := range c.idle {
+		if !idle.since.IsZero() && time.Since(idle.since) >= age {
+			keys = append(keys, key)
+			delete(c.idle, key)
+		}
+	}
+	c.mu.Unlock()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, releasers) // together they share transactions
+	for _, key := range keys {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			now := c.clock.Now()
+			// A failure loses nothing: the next owner then has to take it for one that
+			// may have been sent.
+			c.journal.Change(context.WithoutCancel(c.stopped), &journal.Change{
+				Key: key, Kind: journal.Released, At: now, Reason: "never sent",
+				Summary: lifecycle.ReleaseUnsent(now),
+			})
+		})
+	}
+	wg.Wait()
+}

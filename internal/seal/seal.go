@@ -1,0 +1,277 @@
+package seal
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/idem-go/idem/internal/codec"
+	"github.com/idem-go/idem/internal/fingerprint"
+	"github.com/idem-go/idem/journal"
+)
+
+// sealed is a Journal whose contents only the holder of a key can read: what goes
+// down is sealed, what comes up is opened.
+type sealed struct {
+	journal.Journal
+	data cipher.AEAD
+}
+
+const (
+	sealingValue = "sealing"
+	keyBytes     = 32
+)
+
+// unseal finds or makes the journal's data key, which the client's keys wrap, and
+// returns the journal to use and the key of its fingerprints. nil keys: a journal
+// that was never sealed.
+func Wrap(j journal.Journal, keys []cipher.AEAD) (journal.Journal, []byte, error) {
+	ctx := context.Background()
+	wrapped, err := j.Value(ctx, sealingValue, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("idem: opening the journal: is it encrypted? %w", err)
+	}
+	switch {
+	case len(keys) == 0 && wrapped == nil:
+		return j, nil, nil
+	case len(keys) == 0:
+		return nil, nil, errors.New("idem: the journal is encrypted: open it with WithEncryption and its key")
+	case wrapped == nil:
+		page, _, err := j.Page(ctx, journal.Filter{}, "", 1)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(page) > 0 {
+			return nil, nil, errors.New("idem: the journal was begun without encryption, and what it holds stays readable: use a new journal for WithEncryption, or open this one without")
+		}
+	}
+	var secret []byte
+	_, err = j.Value(ctx, sealingValue, func(old []byte) ([]byte, error) {
+		if old == nil {
+			secret = make([]byte, 2*keyBytes)
+			if _, err := rand.Read(secret); err != nil {
+				return nil, err
+			}
+			return sealWith(keys[0], secret, []byte(sealingValue))
+		}
+		for i, key := range keys {
+			var err error
+			if secret, err = openWith(key, old, []byte(sealingValue)); err != nil {
+				continue
+			}
+			if i == 0 {
+				return old, nil
+			}
+			return sealWith(keys[0], secret, []byte(sealingValue)) // rotated: the same data key, wrapped anew
+		}
+		return nil, errWrongKey
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	block, err := aes.NewCipher(secret[:keyBytes])
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &sealed{Journal: j, data: data}, secret[keyBytes:], nil
+}
+
+var errWrongKey = errors.New("idem: none of the keys given to WithEncryption opens this journal: it was sealed with another one; nothing was changed")
+
+func sealWith(key cipher.AEAD, plain, bound []byte) ([]byte, error) {
+	nonce := make([]byte, key.NonceSize(), key.NonceSize()+len(plain)+key.Overhead())
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	return key.Seal(nonce, nonce, plain, bound), nil
+}
+
+func openWith(key cipher.AEAD, sealed, bound []byte) ([]byte, error) {
+	n := key.NonceSize()
+	if len(sealed) < n {
+		return nil, errors.New("too short")
+	}
+	return key.Open(nil, sealed[:n], sealed[n:], bound)
+}
+
+// bound ties a sealed value to the intent and the column that it stands in, so
+// that it opens nowhere else.
+func bound(key, column string) []byte { return fingerprint.AppendParts(nil, key, column) }
+
+func (s *sealed) seal(plain []byte, key, column string) ([]byte, error) {
+	if plain == nil {
+		return nil, nil
+	}
+	return sealWith(s.data, plain, bound(key, column))
+}
+
+func (s *sealed) open(value []byte, key, column string) ([]byte, error) {
+	if value == nil {
+		return nil, nil
+	}
+	plain, err := openWith(s.data, value, bound(key, column))
+	if err != nil {
+		return nil, fmt.Errorf("the journal's %s of key %s does not open under its key: the row was changed or moved", column, key)
+	}
+	return plain, nil
+}
+
+// sealText and openText do the same for what is kept as text.
+func (s *sealed) sealText(plain *string, key, column string) error {
+	if *plain == "" {
+		return nil
+	}
+	value, err := s.seal([]byte(*plain), key, column)
+	*plain = string(value)
+	return err
+}
+
+func (s *sealed) openText(value *string, key, column string) error {
+	if *value == "" {
+		return nil
+	}
+	plain, err := s.open([]byte(*value), key, column)
+	*value = string(plain)
+	return err
+}
+
+// Begin implements Journal.
+func (s *sealed) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
+	hidden := *r
+	var err error
+	if hidden.Head, err = s.seal(r.Head, r.Key, "head"); err != nil {
+		return journal.NoConflict, nil, err
+	}
+	if hidden.Payload, err = s.seal(r.Payload, r.Key, "payload"); err != nil {
+		return journal.NoConflict, nil, err
+	}
+	obstacle, standing, err := s.Journal.Begin(ctx, &hidden, g)
+	if err != nil || standing == nil {
+		return obstacle, nil, err
+	}
+	return obstacle, standing, s.openRecord(standing)
+}
+
+// Change implements Journal.
+func (s *sealed) Change(ctx context.Context, change *journal.Change) (*journal.Record, bool, error) {
+	hidden := *change
+	err := s.sealText(&hidden.Note, change.Key, "note")
+	hidden.NewAttempts = slices.Clone(change.NewAttempts)
+	for i := range hidden.NewAttempts {
+		err = errors.Join(err, s.sealText(&hidden.NewAttempts[i].Err, change.Key, "error"))
+	}
+	if reply := change.Reply; reply != nil && err == nil {
+		hidden.Reply, err = s.sealReply(reply, change.Key)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	standing, ok, err := s.Journal.Change(ctx, &hidden)
+	if err != nil || standing == nil {
+		return standing, ok, err
+	}
+	return standing, ok, s.openRecord(standing)
+}
+
+// sealReply hides a reply's headers with its body: a status is all that is seen.
+func (s *sealed) sealReply(r *journal.Reply, key string) (*journal.Reply, error) {
+	head := codec.EncodeReplyHead(r)
+	plain := codec.AppendPart(nil, head)
+	if r.Body != nil {
+		plain = append(append(plain, 1), r.Body...)
+	} else {
+		plain = append(plain, 0)
+	}
+	body, err := s.seal(plain, key, "outcome")
+	return &journal.Reply{Status: r.Status, Proto: "sealed", Body: body, Size: int64(len(body))}, err
+}
+
+func (s *sealed) openReply(r *journal.Reply, key string) (*journal.Reply, error) {
+	plain, err := s.open(r.Body, key, "outcome")
+	if err != nil {
+		return nil, err
+	}
+	head, rest, ok := codec.CutPart(plain)
+	if !ok || len(rest) == 0 {
+		return nil, fmt.Errorf("the journal's outcome of key %s cannot be read", key)
+	}
+	var body []byte
+	if rest[0] == 1 {
+		body = bytes.Clone(rest[1:])
+		if body == nil {
+			body = []byte{}
+		}
+	}
+	return codec.DecodeReply(int64(r.Status), head, body)
+}
+
+// openRecord opens what a record holds, in place: it was read for this caller.
+func (s *sealed) openRecord(r *journal.Record) (err error) {
+	if !r.PrunedAt.IsZero() {
+		r.Audit = nil
+		for i := range r.Changes {
+			r.Changes[i].Note, r.Changes[i].NewAttempts = "", nil
+		}
+		return nil
+	}
+	if r.Head, err = s.open(r.Head, r.Key, "head"); err != nil {
+		return err
+	}
+	if r.Payload, err = s.open(r.Payload, r.Key, "payload"); err != nil {
+		return err
+	}
+	for i := range r.Changes {
+		change := &r.Changes[i]
+		err = s.openText(&change.Note, r.Key, "note")
+		for t := range change.NewAttempts {
+			err = errors.Join(err, s.openText(&change.NewAttempts[t].Err, r.Key, "error"))
+		}
+		if change.Reply != nil && err == nil {
+			change.Reply, err = s.openReply(change.Reply, r.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i := range r.Audit {
+		if err := s.openText(&r.Audit[i].Text, r.Key, "audit"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get implements Journal.
+func (s *sealed) Get(ctx context.Context, key string) (*journal.Record, error) {
+	r, err := s.Journal.Get(ctx, key)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	return r, s.openRecord(r)
+}
+
+// Page implements Journal.
+func (s *sealed) Page(ctx context.Context, f journal.Filter, after string, limit int) ([]*journal.Record, string, error) {
+	page, next, err := s.Journal.Page(ctx, f, after, limit)
+	for _, r := range page {
+		err = errors.Join(err, s.openRecord(r))
+	}
+	return page, next, err
+}
+
+// Log implements Journal.
+func (s *sealed) Audit(ctx context.Context, n journal.AuditEntry) error {
+	if err := s.sealText(&n.Text, n.Key, "audit"); err != nil {
+		return err
+	}
+	return s.Journal.Audit(ctx, n)
+}

@@ -1,0 +1,40 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/internal/sqlite"
+	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/internal/testkit/clientkit"
+)
+
+// children are the programs that a child process of these tests can be.
+type children struct{}
+
+// Agent is a client that does what its parent tells it.
+func (children) Agent(l *testkit.Link) error {
+	return clientkit.AgentChild(l, func(clientkit.AgentArgs) []idem.Option { return nil })
+}
+
+// Witness reads a journal as plain SQLite.
+func (children) Witness(l *testkit.Link) error { return testkit.WitnessChild(l) }
+
+func TestMain(m *testing.M) { testkit.Main(m, children{}) }
+
+// openStore opens a store and a client on it. When the test ends it closes both and
+// checks the journal.
+func openStore(t testing.TB, path string, opts ...idem.Option) (*idem.Client, *sqlite.Store) {
+	t.Helper()
+	s, err := sqlite.Open(path)
+	require.NoError(t, err)
+	c, err := idem.New(s, opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, c.Close())
+		clientkit.CheckJournal(t, path)
+	})
+	return c, s
+}
