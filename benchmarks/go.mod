@@ -7,7 +7,7 @@ require (
 	github.com/dbos-inc/dbos-transact-golang v1.8.0
 	github.com/google/uuid v1.6.0
 	github.com/hashicorp/go-retryablehttp v0.7.8
-	github.com/idem-go/idem v0.0.0-00010101000000-000000000000
+	github.com/idem-go/idem v0.1.0
 	github.com/mattn/go-sqlite3 v1.14.53
 	github.com/microsoft/durabletask-go v0.6.0
 	github.com/mikestefanello/backlite v0.6.0
@@ -59,8 +59,6 @@ require (
 	modernc.org/memory v1.11.0 // indirect
 	modernc.org/sqlite v1.54.0 // indirect
 )
-
-replace github.com/idem-go/idem => ../
 
 // durabletask-go asks for a genproto from before it was split, which holds the same packages as the part that grpc asks for.
 replace google.golang.org/genproto => google.golang.org/genproto v0.0.0-20240814211410-ddb44dafa142

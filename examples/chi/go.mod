@@ -4,7 +4,7 @@ go 1.26
 
 require (
 	github.com/go-chi/chi/v5 v5.5.0
-	github.com/idem-go/idem v0.0.0
+	github.com/idem-go/idem v0.1.0
 )
 
 require (
@@ -14,5 +14,3 @@ require (
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
 	github.com/mattn/go-sqlite3 v1.14.53 // indirect
 )
-
-replace github.com/idem-go/idem => ../..

@@ -3,7 +3,7 @@ module github.com/idem-go/idem/examples/stripe
 go 1.26
 
 require (
-	github.com/idem-go/idem v0.0.0
+	github.com/idem-go/idem v0.1.0
 	github.com/stretchr/testify v1.12.1
 	github.com/stripe/stripe-go/v86 v86.1.0
 )
@@ -16,5 +16,3 @@ require (
 	github.com/mattn/go-sqlite3 v1.14.53 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
-
-replace github.com/idem-go/idem => ../..
