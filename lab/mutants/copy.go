@@ -49,6 +49,9 @@ func copyTree(root string, withLab bool) (*tree, error) {
 		}
 		return nil
 	})
+	if err == nil && withLab {
+		err = t.replaceRoot()
+	}
 	if err == nil {
 		err = os.Mkdir(t.temp, 0o700)
 	}
@@ -56,6 +59,17 @@ func copyTree(root string, withLab bool) (*tree, error) {
 		return nil, errors.Join(err, t.remove())
 	}
 	return t, nil
+}
+
+// replaceRoot makes the copied lab use the copied root module. Commands in the copy run
+// without a workspace, whose go.work would do that.
+func (t *tree) replaceRoot() error {
+	name := filepath.Join(t.to, "lab", "go.mod")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(text, "\nreplace "+module+" => ..\n"...), 0o600)
 }
 
 func isModule(folder string) bool {
