@@ -16,10 +16,9 @@ import (
 
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-	"github.com/idem-go/idem/journal"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
+	"github.com/idem-go/idem/journal"
 )
 
 // failingJournal is a journal that fails where it is told to.

@@ -9,12 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
@@ -230,4 +230,95 @@ func TestARefusalWithACleanHistoryIsAFailure(t *testing.T) {
 			require.Equal(t, idem.Failed, in.State())
 		})
 	}
+}
+
+// TestARefusalInPassingThatIsOld: it was refused for a passing reason, so nothing
+// had happened, and its key's time is over. It is not in doubt, and asked for again
+// it is done, under a new key; who still holds the old intent gets the refusal.
+func TestARefusalInPassingThatIsOld(t *testing.T) {
+	t.Parallel()
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(faults(idemtest.Forbidden403)...))
+	clock := &clientkit.Wall{}
+	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()), idem.WithClock(clock.Now))
+	first := w.MustBegin(c, 500)
+	require.Equal(t, 403, clientkit.Do(context.Background(), first).Status)
+	require.Equal(t, idem.Failed, first.State())
+
+	clock.Set(25 * time.Hour)
+	require.Equal(t, 403, clientkit.Do(context.Background(), first).Status)
+	require.Len(t, w.Server.Arrivals(), 1)
+	second := w.MustBegin(c, 500)
+	require.NotEqual(t, first.Key(), second.Key())
+	require.Equal(t, 200, clientkit.Do(context.Background(), second).Status)
+	require.Len(t, w.Server.Effects(), 1)
+	again := w.MustBegin(c, 500)
+	require.Equal(t, second.Key(), again.Key())
+	require.Equal(t, 200, clientkit.Do(context.Background(), again).Status)
+	require.Len(t, w.Server.Arrivals(), 2)
+}
+
+// The outcome is that of the last settlement. An intent that was refused for a
+// passing reason, tried again, left in doubt and then resolved has the resolution
+// for its outcome, and not the refusal of long ago.
+func TestAResolutionReplacesAnOlderRefusal(t *testing.T) {
+	t.Parallel()
+	for _, happened := range []bool{false, true} {
+		w := clientkit.NewWorld(t)
+		p := clientkit.PolicyOf(idem.Contract{})
+		p.Retry.MaxAttempts = 1
+		c := w.Open(idem.WithPolicy("charge", p))
+		op := idem.Operation{Name: "charge", ID: "order-1"}
+
+		require.NoError(t, w.Server.Script(idemtest.Fault{Kind: idemtest.TooManyBare}))
+		resp, err := c.Do(w.Invoice(500), op)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusTooManyRequests, resp.StatusCode)
+		testkit.BodyOf(t, resp)
+
+		lost, answer := idemtest.DropBefore, idem.Resolution{State: idem.Failed, Note: "looked there"}
+		if happened {
+			lost, answer.State = idemtest.DropAfter, idem.Succeeded
+		}
+		require.NoError(t, w.Server.Script(idemtest.Fault{Kind: lost}))
+		_, err = c.Do(w.Invoice(500), op)
+		var doubt *idem.InDoubtError
+		require.ErrorAs(t, err, &doubt)
+
+		require.NoError(t, c.Resolve(testkit.Context(t), doubt.Key, answer))
+		in, err := c.Lookup(testkit.Context(t), doubt.Key)
+		require.NoError(t, err)
+		require.Empty(t, in.Outcome())
+		resp, err = c.Do(w.Invoice(500), op)
+		require.Nil(t, resp)
+		if happened {
+			require.ErrorIs(t, err, idem.ErrForgotten)
+		} else {
+			require.ErrorIs(t, err, idem.ErrRefused)
+		}
+	}
+}
+
+// An intended repeat is an intent of its own, with its own key: never taken for the
+// first, and done once like any other.
+func TestARepeatIsAnotherIntent(t *testing.T) {
+	t.Parallel()
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("*", clientkit.Stripe()))
+	keys := map[string]bool{}
+	for _, round := range []string{"first", "asked again"} {
+		for repeat := range 3 {
+			op := clientkit.Order()
+			op.Repeat = repeat
+			in, err := c.Begin(testkit.Context(t), op, w.Invoice(500))
+			require.NoError(t, err)
+			got := clientkit.Do(testkit.Context(t), in)
+			require.NoError(t, got.Err)
+			require.Equal(t, round == "asked again", got.Replayed, "repeat %d", repeat)
+			require.Equal(t, repeat, in.Operation().Repeat)
+			keys[in.Key()] = true
+		}
+	}
+	require.Len(t, keys, 3)
+	require.Len(t, w.Server.Effects(), 3)
 }

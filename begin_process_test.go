@@ -2,6 +2,7 @@ package idem_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -10,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
+	"github.com/idem-go/idem/journal"
 )
 
 // The rows of the Begin table that need another process: one that lives, and one
@@ -243,4 +244,78 @@ func TestBeginStampsTheWindowAnewWhenNothingWasSent(t *testing.T) {
 	require.Equal(t, in.Key(), again.Key())
 	require.NoError(t, clientkit.Do(context.Background(), again).Err)
 	require.Len(t, w.Server.EffectsOf(in.Key()), 1)
+}
+
+// slowBegin is a journal whose first Begin returns only when it is let go, though
+// what it inserted is there for everybody.
+type slowBegin struct {
+	idem.Journal
+	began, release chan struct{}
+}
+
+func (s *slowBegin) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
+	obstacle, standing, err := s.Journal.Begin(ctx, r, g)
+	if obstacle == journal.NoConflict && err == nil {
+		close(s.began)
+		<-s.release
+	}
+	return obstacle, standing, err
+}
+
+// TestABeginThatReturnsLate: another caller found the intent and carried it out
+// before the call that began it went on. What is settled is not sent again, and
+// what failed is not sent behind the journal's back.
+func TestABeginThatReturnsLate(t *testing.T) {
+	t.Parallel()
+	for _, cents := range []int{500, -500} { // done, and refused
+		w := clientkit.NewWorld(t)
+		j, err := idem.OpenJournal(w.Path)
+		require.NoError(t, err)
+		slow := &slowBegin{j, make(chan struct{}), make(chan struct{})}
+		c, err := idem.New(slow, idem.WithPolicy("create_invoice", clientkit.Stripe()))
+		require.NoError(t, err)
+		first := make(chan clientkit.Answer, 1)
+		go func() {
+			in, err := c.Begin(context.Background(), clientkit.Order(), w.Invoice(cents))
+			if err != nil {
+				first <- clientkit.Answer{Err: err}
+				return
+			}
+			first <- clientkit.Do(context.Background(), in)
+		}()
+		<-slow.began
+		second := clientkit.Do(context.Background(), w.MustBegin(c, cents))
+		require.NoError(t, second.Err)
+		close(slow.release)
+		got := <-first
+		require.NoError(t, got.Err)
+		require.Equal(t, second.Body, got.Body)
+		require.Len(t, w.Server.Arrivals(), 1)
+		require.NoError(t, c.Close())
+	}
+}
+
+// Processes that begin intents in turns on one journal stand in nobody's way: each
+// intent is its own, with its own key, and what one wrote counts for the next.
+func TestProcessesBeginInTurns(t *testing.T) {
+	t.Parallel()
+	w := clientkit.NewWorld(t)
+	c := w.Open(idem.WithPolicy("*", clientkit.Stripe()))
+	keys := map[string]bool{}
+	for i := range 4 {
+		in, err := c.Begin(testkit.Context(t), idem.Operation{Name: "create_invoice", ID: fmt.Sprint("here ", i)}, w.Invoice(500))
+		require.NoError(t, err)
+		keys[in.Key()] = true
+		other := w.Agent(clientkit.AgentArgs{ID: fmt.Sprint("there ", i), Cents: 500})
+		keys[w.Begin(other)] = true
+		other.Tell("close")
+		other.Expect("closed")
+		other.Wait()
+	}
+	require.Len(t, keys, 8)
+	for key := range keys {
+		in, err := c.Lookup(testkit.Context(t), key)
+		require.NoError(t, err)
+		require.Equal(t, idem.Pending, in.State())
+	}
 }

@@ -13,10 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
-	"github.com/idem-go/idem/journal"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
+	"github.com/idem-go/idem/journal"
 )
 
 func encrypted(t *testing.T, path string, keys ...cipher.AEAD) (*idem.Client, error) {

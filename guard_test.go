@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
@@ -337,4 +336,57 @@ func TestGuardsHoldAcrossProcesses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An ID that was answered as a re-emission stands for the first intent, also where
+// the policy has no window any more: it is never a second effect by accident.
+func TestAnAliasOutlivesItsPolicy(t *testing.T) {
+	t.Parallel()
+	path := testkit.NewPath(t)
+	open := func(p idem.Policy) (*idem.Client, *idem.Tool[charge, paid], *runs) {
+		c, err := idem.Open(path)
+		require.NoError(t, err)
+		tool, r := chargeTool(t, c, p, always(paid{"p-1"}, nil))
+		return c, tool, r
+	}
+	c, tool, r := open(idem.Policy{Window: time.Hour})
+	for _, id := range []string{"call_1", "call_2"} {
+		_, err := tool.Call(testkit.Context(t), id, charge{500, "visa"})
+		require.NoError(t, err)
+	}
+	require.Len(t, r.list(), 1)
+	require.NoError(t, c.Close())
+
+	c, tool, r = open(idem.Policy{})
+	_, err := tool.Call(testkit.Context(t), "other", charge{1, "visa"})
+	require.NoError(t, err)
+	out, err := tool.Call(testkit.Context(t), "call_2", charge{500, "visa"})
+	require.NoError(t, err)
+	require.Equal(t, paid{"p-1"}, out)
+	_, err = tool.Call(testkit.Context(t), "call_2", charge{501, "visa"})
+	require.ErrorIs(t, err, idem.ErrMismatch)
+	require.Len(t, r.list(), 1, "only the other one was done")
+	require.NoError(t, c.Close())
+	clientkit.CheckJournal(t, path)
+}
+
+// What was refused is nobody's first: nothing had happened, so the same input under
+// another ID is not taken for a re-emission of it. The refused ID stays refused.
+func TestWhatWasRefusedIsNobodysFirst(t *testing.T) {
+	t.Parallel()
+	c := clientkit.NewClient(t, testkit.NewPath(t))
+	tool, r := chargeTool(t, c, idem.Policy{Window: time.Hour}, func(n int) (paid, error) {
+		if n == 1 {
+			return paid{}, idem.Refused(errors.New("no money"))
+		}
+		return paid{"p-1"}, nil
+	})
+	_, err := tool.Call(testkit.Context(t), "call_1", charge{500, "visa"})
+	require.ErrorIs(t, err, idem.ErrRefused)
+	out, err := tool.Call(testkit.Context(t), "call_2", charge{500, "visa"})
+	require.NoError(t, err)
+	require.Equal(t, paid{"p-1"}, out)
+	_, err = tool.Call(testkit.Context(t), "call_1", charge{500, "visa"})
+	require.ErrorIs(t, err, idem.ErrRefused)
+	require.Len(t, r.list(), 2)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/idemtest"
 	"github.com/idem-go/idem/internal/lifecycle"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )

@@ -1,6 +1,7 @@
 package idem_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
-
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
@@ -225,4 +225,26 @@ func TestJournalOpenedByManyAtOnce(t *testing.T) {
 		require.NoError(t, open[0].Close())
 	}
 	clientkit.CheckJournal(t, path)
+}
+
+// A panic of the program's own code, run on behalf of a caller, reaches that
+// caller, and the intent is not called failed: another call finishes it under the
+// same key.
+func TestPanicOfTheProgramsOwnCode(t *testing.T) {
+	t.Parallel()
+	w := clientkit.NewWorld(t)
+	panics := true
+	authorize := clientkit.Stripe().Authorize
+	c := w.Open(idem.WithPolicy("charge", idem.Policy{Contract: idem.Stripe(), Retry: clientkit.Quick(), Authorize: func(r *http.Request) error {
+		if panics {
+			panic("no credentials at hand")
+		}
+		return authorize(r)
+	}}))
+	op := idem.Operation{Name: "charge", ID: "order-1"}
+	require.PanicsWithValue(t, "no credentials at hand", func() { c.Do(w.Invoice(500), op) })
+	panics = false
+	_, err := c.Do(w.Invoice(500), op)
+	require.NoError(t, err)
+	require.Len(t, w.Server.Effects(), 1)
 }
