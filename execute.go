@@ -259,8 +259,14 @@ func (r *run) attempts(ctx context.Context) {
 		r.fault = err
 		return
 	}
-	again, asked := r.attempt(ctx, act)
-	if again && tryAgain(ctx, r.retry, asked, func(ctx context.Context) (bool, time.Duration) { return r.attempt(ctx, act) }) != nil {
+	attempt := func(ctx context.Context) attempted { return r.attempt(ctx, act) }
+	if act.call != nil {
+		err = retryTool(ctx, r.retry, attempt)
+	} else {
+		method, target := r.next.Target()
+		err = retryHTTP(ctx, r.retry, method, target, attempt)
+	}
+	if err != nil { // ctx ended between two attempts
 		r.halted = true
 	}
 	if r.last.Result == lifecycle.Done {
@@ -322,14 +328,14 @@ func (r *run) wireRequest(s wire.Secrets) (*wire.Request, error) {
 	return wire.NewRequest(r.record, s)
 }
 
-// attempt makes one attempt, if it still may, and tells whether to make another.
-func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.Duration) {
+// attempt makes one attempt, if it still may, and reports whether to make another.
+func (r *run) attempt(ctx context.Context, act action) attempted {
 	c := r.client
 	r.client.mu.Lock()
 	if r.waiters == 0 || c.closed {
 		r.halted = true
 		r.client.mu.Unlock()
-		return false, 0
+		return attempted{}
 	}
 	r.sending = true
 	r.client.mu.Unlock()
@@ -339,14 +345,14 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 		if r.began > 0 {
 			r.advance(false)
 		}
-		return false, 0
+		return attempted{}
 	}
 	if err := c.saveClock(); err != nil { // a step of the clock, seen just now, outlives this process
 		r.fault = err
-		return false, 0
+		return attempted{}
 	}
 	if r.record.Terms.MarksAttempts && !r.mark(now) {
-		return false, 0
+		return attempted{}
 	}
 	r.began++
 	started := time.Now()
@@ -369,10 +375,11 @@ func (r *run) attempt(ctx context.Context, act action) (again bool, asked time.D
 	}
 	r.tried(number, time.Since(started))
 	c.observeEnd(base, r, number, started)
-	if move != lifecycle.MoveRetry {
-		return false, 0
+	done := attempted{status: x.Status}
+	if move == lifecycle.MoveRetry {
+		done.again, done.asked = true, wire.RetryAfter(x.Header, c.clock.Now())
 	}
-	return true, wire.RetryAfter(x.Header, c.clock.Now())
+	return done
 }
 
 // advance is the move after the last attempt, if more tells that another one may

@@ -29,27 +29,31 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.R
 	var resp *http.Response
 	retry := p.Retry.withDefaults()
 	tries := 0
-	waitErr := tryUntil(req.Context(), retry, func(ctx context.Context) (bool, time.Duration) {
+	target := *req.URL
+	target.User, target.RawQuery, target.Fragment = nil, "", "" // go-retryablehttp need not know more
+	waitErr := retryHTTP(req.Context(), retry, req.Method, &target, func(ctx context.Context) attempted {
 		tries++
 		if resp != nil {
 			resp.Body.Close()
 		}
 		w, wrong := wire.NewRequest(r, s)
 		if err = wrong; err != nil {
-			return false, 0
+			return attempted{}
 		}
 		out := w.HTTP(ctx)
 		if p.Authorize != nil {
 			if err = p.Authorize(out); err != nil {
-				return false, 0
+				return attempted{}
 			}
 		}
 		if resp, err = c.transport.RoundTrip(out); err != nil {
 			err = wire.HideSecrets(wire.WithoutURL(err), out, "", p.Redact)
-			return tries < retry.MaxAttempts && ctx.Err() == nil, 0
+			return attempted{again: tries < retry.MaxAttempts && ctx.Err() == nil}
 		}
 		passing := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500
-		return passing && tries < retry.MaxAttempts, wire.RetryAfter(resp.Header, time.Now())
+		return attempted{
+			status: resp.StatusCode, again: passing && tries < retry.MaxAttempts, asked: wire.RetryAfter(resp.Header, time.Now()),
+		}
 	})
 	if waitErr != nil && err == nil {
 		err = wire.WithoutURL(waitErr)
@@ -82,12 +86,12 @@ func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, i
 	ctx = context.WithValue(ctx, frameKey, nil)
 	tries := 0
 	retry := e.policy.Retry.withDefaults()
-	ended := tryUntil(ctx, retry, func(ctx context.Context) (bool, time.Duration) {
+	ended := retryTool(ctx, retry, func(ctx context.Context) attempted {
 		tries++
 		attemptCtx, cancel := context.WithTimeout(ctx, retry.AttemptTimeout)
 		defer cancel()
 		out, err = e.invoke(attemptCtx, "", input)
-		return err != nil && !errors.Is(err, ErrRefused) && tries < retry.MaxAttempts && ctx.Err() == nil, 0
+		return attempted{again: err != nil && !errors.Is(err, ErrRefused) && tries < retry.MaxAttempts && ctx.Err() == nil}
 	})
 	if ended != nil && err == nil {
 		err = ended

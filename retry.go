@@ -2,16 +2,19 @@ package idem
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// backoff is how long to wait before the next attempt: full jitter, and what the
-// far side asked for, within bounds. n counts the attempts made.
+// backoff returns how long to wait before the next attempt: a random part of a
+// ceiling that doubles with each attempt, and at least what the server asked for,
+// within bounds. n is how many attempts were made.
 func backoff(r Retry, n int, asked time.Duration) time.Duration {
 	ceiling := r.MinBackoff
 	for i := 1; i < n && ceiling < r.MaxBackoff; i++ {
@@ -21,62 +24,88 @@ func backoff(r Retry, n int, asked time.Duration) time.Duration {
 	return max(wait, min(asked, retryAfterFactor*r.MaxBackoff))
 }
 
-// loop is one call's attempts. What an attempt proved decides; go-retryablehttp
-// only drives the second and later ones, so it is given nothing it could act on by
-// itself: a reply that is the same each time, no body, no URL, and no logger.
-type loop struct {
-	attempt func(ctx context.Context) (again bool, asked time.Duration)
-	retry   Retry
-
-	again   bool
-	asked   time.Duration
-	started bool
+// attempted is what the retry loop needs to know of one attempt.
+type attempted struct {
+	status int           // of the reply; 0: there was none
+	again  bool          // another attempt may follow
+	asked  time.Duration // how long the server asked to be left alone; 0: it did not say
 }
 
-// tryUntil makes attempts until one says that it was the last, or ctx ends between
-// two.
-func tryUntil(ctx context.Context, r Retry, attempt func(ctx context.Context) (again bool, asked time.Duration)) error {
-	again, asked := attempt(ctx)
-	if !again {
-		return nil
-	}
-	return tryAgain(ctx, r, asked, attempt)
-}
+// attemptFunc makes one attempt. What the attempt proved decides whether another
+// one follows.
+type attemptFunc func(ctx context.Context) attempted
 
-// tryAgain is tryUntil after an attempt that was not the last: the next one is made
-// after a while. Most calls need no second attempt, and nothing that is made for it.
-func tryAgain(ctx context.Context, r Retry, asked time.Duration, attempt func(ctx context.Context) (again bool, asked time.Duration)) error {
-	l := &loop{attempt: attempt, retry: r, again: true, asked: asked}
-	return l.run(ctx)
-}
-
-// run makes the second and later attempts.
-func (l *loop) run(ctx context.Context) error {
-	client := &retryablehttp.Client{
-		HTTPClient: &http.Client{Transport: l},
-		RetryMax:   l.retry.MaxAttempts,
-		CheckRetry: func(context.Context, *http.Response, error) (bool, error) { return l.again, nil },
-		Backoff: func(_, _ time.Duration, n int, _ *http.Response) time.Duration {
-			return backoff(l.retry, n+1, l.asked)
-		},
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+// retryHTTP makes the attempts of one call that sends requests, until one is the
+// last, or ctx ends while it waits between two: then the error is ctx's.
+//
+// go-retryablehttp drives the attempts. Its HTTP client's transport is attempt,
+// which builds its own request: method and target only say where that goes. Whether
+// to retry is read from what attempt returned, never from a response or an error.
+func retryHTTP(ctx context.Context, r Retry, method string, target *url.URL, attempt attemptFunc) error {
+	l := &httpLoop{attempt: attempt, retry: r}
+	client := retryablehttp.Client{
+		HTTPClient:   &http.Client{Transport: l, CheckRedirect: keepRedirect},
+		RetryMax:     r.MaxAttempts, // attempt stops before
+		CheckRetry:   l.checkRetry,
+		Backoff:      l.backoff,
+		ErrorHandler: l.giveUp,
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://idem.invalid/", nil)
-	if err != nil {
-		return err
-	}
-	_, err = client.Do(&retryablehttp.Request{Request: req})
+	req := &http.Request{Method: method, URL: target, Host: target.Host, Header: http.Header{}}
+	_, err := client.Do(&retryablehttp.Request{Request: req.WithContext(ctx)})
 	return err
 }
 
-// RoundTrip makes one attempt; the first was made before. What goes to the wire is
-// built there.
-func (l *loop) RoundTrip(req *http.Request) (*http.Response, error) {
-	if l.started {
-		l.again, l.asked = l.attempt(req.Context())
+// httpLoop is the state of one retryHTTP. It has no CloseIdleConnections, which
+// go-retryablehttp calls on failure: connections are shared with other calls.
+type httpLoop struct {
+	attempt attemptFunc
+	retry   Retry
+	last    attempted
+}
+
+var errNoReply = errors.New("the attempt brought no reply")
+
+// RoundTrip makes one attempt. It implements http.RoundTripper.
+func (l *httpLoop) RoundTrip(req *http.Request) (*http.Response, error) {
+	l.last = l.attempt(req.Context())
+	if l.last.status == 0 {
+		return nil, errNoReply
 	}
-	l.started = true
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: req}, nil
+	return &http.Response{StatusCode: l.last.status, Body: http.NoBody, Request: req}, nil
+}
+
+func (l *httpLoop) checkRetry(context.Context, *http.Response, error) (bool, error) {
+	return l.last.again, nil
+}
+
+func (l *httpLoop) backoff(_, _ time.Duration, n int, _ *http.Response) time.Duration {
+	return backoff(l.retry, n+1, l.last.asked)
+}
+
+// giveUp returns no error after the last attempt: the caller knows what each
+// attempt proved.
+func (l *httpLoop) giveUp(resp *http.Response, _ error, _ int) (*http.Response, error) {
+	return resp, nil
+}
+
+// keepRedirect has the HTTP client return a redirect as it is.
+func keepRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// retryTool is retryHTTP for a tool's function, which has no request.
+func retryTool(ctx context.Context, r Retry, attempt attemptFunc) error {
+	for n := 1; ; n++ {
+		a := attempt(ctx)
+		if !a.again {
+			return nil
+		}
+		timer := time.NewTimer(backoff(r, n, a.asked))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
 }
 
 // budget is a bucket of retries for each host, so that many intents together do

@@ -227,6 +227,13 @@ func (h Head) Request(r *journal.Record, s Secrets) (w *Request, err error) {
 // host returns the host that the attempt goes to.
 func (w *Request) Host() string { return w.head.url.Host }
 
+// Target returns the method and where the attempt goes, without the query, which
+// may hold the key and secrets.
+func (w *Request) Target() (method string, target *url.URL) {
+	u := w.head.url
+	return w.head.method, &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+}
+
 // keepKey puts the key back, whatever Policy.Authorize did to the request.
 func (w *Request) keepKey(req *http.Request) {
 	if name := w.place.Header(); name != "" {
