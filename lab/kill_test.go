@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/idem-go/idem/lab/kill"
+	"github.com/idem-go/idem/lab/pair"
 	"github.com/idem-go/idem/lab/sim"
 	"github.com/stretchr/testify/require"
 )
@@ -15,6 +16,9 @@ import (
 func TestMain(m *testing.M) {
 	sim.Child()                         // started by a suite, to simulate
 	if code, was := kill.Agent(); was { // or to be killed
+		os.Exit(code)
+	}
+	if code, was := pair.Child(); was { // or to be killed as one of a pair
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

@@ -23,6 +23,7 @@ import (
 
 	"github.com/idem-go/idem/lab/kill"
 	"github.com/idem-go/idem/lab/mutants"
+	"github.com/idem-go/idem/lab/pair"
 	"github.com/idem-go/idem/lab/sim"
 )
 
@@ -91,12 +92,15 @@ const seedsOfPart = 10_000_000 // more than a part takes
 
 // suites are all there are, in the order of the table.
 func (l lab) suites() []suite {
-	return slices.Concat(l.powerSuites(), l.killSuites(), l.simSuites())
+	return slices.Concat(l.powerSuites(), l.killSuites(), l.pairSuites(), l.simSuites())
 }
 
 func main() {
 	sim.Child()                         // started by a suite, to simulate
 	if code, was := kill.Agent(); was { // or to be killed
+		os.Exit(code)
+	}
+	if code, was := pair.Child(); was { // or to be killed as one of a pair
 		os.Exit(code)
 	}
 	l := newLab(1)

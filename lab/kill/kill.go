@@ -71,7 +71,7 @@ const (
 // Run kills so many processes, in worlds from this seed on.
 func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 	t := newTally()
-	folder, err := workFolder()
+	folder, err := WorkFolder()
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,8 @@ func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 
 const memory, memoryType = "/dev/shm", 0x01021994 // tmpfs
 
-func workFolder() (string, error) {
+// WorkFolder makes a folder in memory where there is one, and else on the disk.
+func WorkFolder() (string, error) {
 	var fs syscall.Statfs_t
 	if syscall.Statfs(memory, &fs) == nil && uint32(fs.Type) == memoryType {
 		if folder, err := os.MkdirTemp(memory, "idem-lab-"); err == nil {
