@@ -36,7 +36,9 @@ func Schema(d Dialect) string {
 // any point leaves all of it or nothing, so no key is ever in between.
 //
 // The tables are made where they are absent; see Schema. The store does not close
-// db. A handler that panics or calls Forget is rolled back. A COMMIT that fails is
+// db. A handler that panics or calls Forget is rolled back. A handler that returns
+// after its time limit (Timeout) is rolled back too: the reply says that the key is
+// uncertain, and the next request with the key executes it. A COMMIT that fails is
 // answered as uncertain, and the next request with the key finds out from the
 // database which it was. What a handler does outside the transaction is not
 // covered.

@@ -1,13 +1,17 @@
 package server_test
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/idem-go/idem"
@@ -39,8 +43,6 @@ func charge(w http.ResponseWriter, r *http.Request) {
 		err = tx.Commit()
 	case "roll back":
 		err = tx.Rollback()
-	case "late":
-		<-r.Context().Done()
 	}
 	if err != nil {
 		panic(err)
@@ -50,17 +52,17 @@ func charge(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"charged":%q}`, id.Key)
 }
 
-// The effect and the reply are one commit: what is taken back did not happen, so
-// its key is free; nothing of it is in the database.
+// TestEffectAndReplyAreOne tests that effect and reply are one commit: an effect that
+// is rolled back leaves nothing in the database, and its key is free.
 func TestEffectAndReplyAreOne(t *testing.T) {
 	t.Parallel()
 	for mood, status := range map[string]string{
-		"panic": "", "forget": server.StatusRefused, "roll back": server.StatusUncertain, "late": server.StatusUncertain,
+		"panic": "", "forget": server.StatusRefused, "roll back": server.StatusUncertain,
 	} {
 		t.Run(mood, func(t *testing.T) {
 			t.Parallel()
 			s, db := newSQLStore(t)
-			url := serveQuietly(t, wrap(t, s, http.HandlerFunc(charge), server.Timeout(time.Second), quiet()))
+			url := serveQuietly(t, wrap(t, s, http.HandlerFunc(charge), quiet()))
 			for range 2 {
 				g, err := try(newRequest(t, http.MethodPost, url, "k", "{}", "X-Mood", mood))
 				if status == "" {
@@ -68,17 +70,63 @@ func TestEffectAndReplyAreOne(t *testing.T) {
 				} else {
 					require.Equal(t, status, g.idem())
 				}
-				require.Zero(t, effects(t, db, ""))
+				requireNoTrace(t, db)
 			}
-			var keys int
-			require.NoError(t, db.QueryRow("SELECT count(*) FROM idem_keys").Scan(&keys))
-			require.Zero(t, keys)
 			first := post(t, url, "k", "{}")
 			requireFirst(t, first)
 			requireReplay(t, first, post(t, url, "k", "{}"))
 			require.Equal(t, 1, effects(t, db, "k"))
 		})
 	}
+	t.Run("late", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, handlerReturnsLate)
+	})
+}
+
+// requireNoTrace requires that there is no effect and no key.
+func requireNoTrace(t testing.TB, db *sql.DB) {
+	t.Helper()
+	require.Zero(t, effects(t, db, ""))
+	var keys int
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM idem_keys").Scan(&keys))
+	require.Zero(t, keys)
+}
+
+// handlerReturnsLate tests that a handler which returns after its time limit is rolled
+// back, and that the answer is "uncertain". "Executed" would be wrong: the transaction
+// ends with the handler's context, and a handler that saw its context end may have
+// left statements out. Time is simulated: it reaches the limit when the handler waits
+// for it, however slow the machine is. The contexts that the handler derives delay the
+// moment at which database/sql learns of the limit, so that the handler returns first.
+func handlerReturnsLate(t *testing.T) {
+	s, db := newSQLStore(t)
+	slow := false
+	once := wrap(t, s, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		charge(w, r)
+		if slow {
+			for range 20_000 {
+				_, cancel := context.WithCancel(r.Context())
+				t.Cleanup(cancel)
+			}
+			<-r.Context().Done()
+		}
+	}), server.Timeout(time.Second), quiet())
+	ask := func() got {
+		w := httptest.NewRecorder()
+		once.ServeHTTP(w, newRequest(t, http.MethodPost, "/", "k", "{}"))
+		return got{w.Code, w.Header(), nil, w.Body.String()}
+	}
+	slow = true
+	for range 2 {
+		requireProblem(t, ask(), 409, server.CodeUncertain, server.StatusUncertain)
+		requireNoTrace(t, db)
+	}
+	slow = false
+	first := ask()
+	requireFirst(t, first)
+	requireReplay(t, first, ask())
+	require.Equal(t, 1, effects(t, db, "k"))
 }
 
 // A handler that commits by itself leaves a claim without a reply, which is

@@ -101,6 +101,7 @@ const (
 // claim begins the transaction that the handler will work in, with the claim as
 // its first write: whoever else claims the key waits for its end.
 func (k *sqlKeeper) claim(ctx, exec context.Context, c *call, old *sqlRow, now time.Time) (run, error) {
+	limit := exec
 	exec, cancel := context.WithCancel(exec)
 	stop := context.AfterFunc(ctx, cancel)
 	tx, err := k.db.BeginTx(exec, nil)
@@ -108,7 +109,7 @@ func (k *sqlKeeper) claim(ctx, exec context.Context, c *call, old *sqlRow, now t
 		cancel()
 		return nil, err
 	}
-	n := &sqlRun{keeper: k, tx: tx, cancel: cancel, id: rowID(c.id), generation: 1, print: c.print}
+	n := &sqlRun{keeper: k, tx: tx, limit: limit, cancel: cancel, id: rowID(c.id), generation: 1, print: c.print}
 	sum, raw := hex.EncodeToString(c.print.sum[:]), hex.EncodeToString(c.print.raw[:])
 	changed := int64(1)
 	if old == nil {
@@ -147,6 +148,7 @@ const savepoint = "idem_handler"
 type sqlRun struct {
 	keeper     *sqlKeeper
 	tx         *sql.Tx
+	limit      context.Context // the handler's; its end is the end of the transaction
 	cancel     context.CancelFunc
 	id         string
 	generation int64
@@ -166,10 +168,15 @@ func (n *sqlRun) under(u *underWay) { u.tx = n.tx }
 
 const keepReply = `UPDATE idem_keys SET ended = ?, status = ?, head = ?, body = ? WHERE id = ? AND generation = ?`
 
-// settle implements run: the reply goes into the handler's transaction, which is
-// committed.
+// settle implements run: settle writes the reply in the handler's transaction and
+// commits the transaction. A handler that returns after its time limit is rolled back:
+// database/sql ends the transaction at the limit, but a moment after the handler's
+// context, and a handler that sees its context end may have left statements out.
 func (n *sqlRun) settle(ctx context.Context, r *reply, now time.Time) error {
 	defer n.cancel()
+	if err := n.limit.Err(); err != nil {
+		return errors.Join(fmt.Errorf("the handler returned after its time limit (Timeout), which ends its transaction: %w", err), n.rollBack())
+	}
 	body := r.body
 	if body == nil {
 		body = []byte{}
