@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,12 +174,27 @@ func TestClientMeetsAMismatch(t *testing.T) {
 	require.EqualValues(t, 1, h.runs.Load())
 }
 
+// inFlightSeen is an Observer that closes a channel at the first reply that says that
+// a key is being executed.
+type inFlightSeen struct {
+	once sync.Once
+	seen chan struct{}
+}
+
+func (o *inFlightSeen) Start(ctx context.Context, _ idem.Event) context.Context { return ctx }
+
+func (o *inFlightSeen) End(_ context.Context, e idem.Event) {
+	if e.Reason == server.StatusInFlight {
+		o.once.Do(func() { close(o.seen) })
+	}
+}
+
 // While one attempt is executed, the client's next waits for it and gets its reply.
 func TestClientWaitsForItsOwnAttempt(t *testing.T) {
 	t.Parallel()
 	h := newGate()
-	s := newStore(t)
-	url := serve(t, s, h.ServeHTTP)
+	ob := &inFlightSeen{seen: make(chan struct{})}
+	url := serve(t, newStore(t), h.ServeHTTP, server.Observer(ob))
 	t.Cleanup(h.open)
 	policy := quick()
 	policy.Retry.MaxAttempts = 100
@@ -195,7 +212,11 @@ func TestClientWaitsForItsOwnAttempt(t *testing.T) {
 		_, err := in.Do(testCtx(t))
 		done <- err
 	}()
-	require.Eventually(t, func() bool { return s.Stats().InFlight > 0 }, time.Minute, time.Millisecond)
+	select {
+	case <-ob.seen:
+	case err := <-done:
+		require.FailNow(t, "the client did not wait", "%v", err)
+	}
 	h.open()
 	require.NoError(t, <-done)
 	require.Equal(t, string(in.Outcome()), (<-stray).body)

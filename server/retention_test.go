@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,31 +133,123 @@ func TestOpenKeysNeverExpire(t *testing.T) {
 	requireReplay(t, late, post(t, url, "executing", "{}"))
 }
 
-// While thousands of keys are pruned, requests are executed, between its steps.
+// TestPruningDoesNotStallRequests tests that requests are executed between two steps
+// of Prune. The test stops Prune between two steps, so that no request depends on how
+// long a step takes.
 func TestPruningDoesNotStallRequests(t *testing.T) {
 	t.Parallel()
-	forEachStore(t, func(t *testing.T, s *server.Store) {
-		clock := setClock(s)
-		h := &counter{}
-		handler := wrap(t, s, h)
-		const keys = 1000
-		fill(t, handler, keys)
-		clock.advance(3 * defaultRetention)
-		url := serveHandler(t, handler)
-		pruned := make(chan error, 1)
-		go func() { pruned <- s.Prune(testCtx(t)) }()
-		for i := 0; ; i++ {
-			select {
-			case err := <-pruned:
-				require.NoError(t, err)
-				require.Positive(t, i, "no request got in between")
-				t.Logf("%d requests were executed while %d keys were pruned", i, keys)
-				return
-			default:
-			}
-			requireFirst(t, post(t, url, fmt.Sprint("new-", i), "{}"))
-		}
+	t.Run("journal", func(t *testing.T) {
+		t.Parallel()
+		j, err := idem.OpenJournal(t.TempDir() + "/keys.db")
+		require.NoError(t, err)
+		p := newPause()
+		s, err := server.NewStore(&prunedInSteps{Journal: j, between: p.step})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		prunedWhileServing(t, s, p, func() {})
 	})
+	t.Run("same transaction", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "shop.db")
+		plain := openSQL(t, "sqlite3", path)
+		p := newPause()
+		// The first statement of Prune may save the clock. The next one removes the
+		// first 128 keys, so the third one comes between two steps.
+		statements := 0
+		s, err := server.SameTransaction((&hooked{path, func(when, call string) error {
+			if when == "before" && call == "exec" && p.armed.Load() {
+				if statements++; statements == 3 {
+					p.step()
+				}
+			}
+			return nil
+		}}).open(t), server.SQLite)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		prunedWhileServing(t, s, p, func() {
+			var left int
+			require.NoError(t, plain.QueryRow("SELECT count(*) FROM idem_keys").Scan(&left))
+			require.Positive(t, left)
+			require.Less(t, left, keysToPrune)
+		})
+	})
+}
+
+const keysToPrune = 300
+
+// prunedWhileServing prunes keys, and executes requests while Prune is stopped between
+// two steps and until Prune ends.
+func prunedWhileServing(t *testing.T, s *server.Store, p *pause, check func()) {
+	t.Cleanup(p.resume)
+	clock := setClock(s)
+	handler := wrap(t, s, &counter{})
+	fill(t, handler, keysToPrune)
+	clock.advance(3 * defaultRetention)
+	url := serveHandler(t, handler)
+	p.armed.Store(true)
+	pruned := make(chan error, 1)
+	go func() { pruned <- s.Prune(testCtx(t)) }()
+	select {
+	case <-p.reached:
+	case err := <-pruned:
+		require.FailNow(t, "Prune ended in one step", "%v", err)
+	}
+	p.armed.Store(false)
+	check()
+	next := 0
+	for ; next < 10; next++ {
+		requireFirst(t, post(t, url, fmt.Sprint("new-", next), "{}"))
+	}
+	p.resume()
+	for {
+		select {
+		case err := <-pruned:
+			require.NoError(t, err)
+			requireFirst(t, post(t, url, "old-0", "[]"))
+			return
+		default:
+			requireFirst(t, post(t, url, fmt.Sprint("new-", next), "{}"))
+			next++
+		}
+	}
+}
+
+// pause stops a goroutine of a store until the test releases it.
+type pause struct {
+	armed            atomic.Bool
+	reached, release chan struct{}
+	once             sync.Once
+}
+
+func newPause() *pause { return &pause{reached: make(chan struct{}), release: make(chan struct{})} }
+
+// step stops its caller. It is called once.
+func (p *pause) step() {
+	close(p.reached)
+	<-p.release
+}
+
+// resume lets the stopped goroutine go on.
+func (p *pause) resume() { p.once.Do(func() { close(p.release) }) }
+
+// prunedInSteps is a journal whose first Prune ends as at the end of its time, with
+// work left. It calls between before the second Prune.
+type prunedInSteps struct {
+	idem.Journal
+	between func()
+	calls   atomic.Int64
+}
+
+func (j *prunedInSteps) Prune(ctx context.Context, outcomes, identities time.Time) (int, error) {
+	call := j.calls.Add(1)
+	if call == 2 {
+		j.between()
+	}
+	n, err := j.Journal.Prune(ctx, outcomes, identities)
+	if call == 1 && err == nil {
+		err = context.DeadlineExceeded
+	}
+	return n, err
 }
 
 // fill begins keys without a socket between.
