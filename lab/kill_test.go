@@ -3,14 +3,12 @@
 package main
 
 import (
-	"context"
 	"os"
 	"testing"
 
 	"github.com/idem-go/idem/lab/kill"
 	"github.com/idem-go/idem/lab/pair"
 	"github.com/idem-go/idem/lab/sim"
-	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) {
@@ -22,14 +20,4 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
-}
-
-// The negative controls: a history in which the library, or the far side, is broken
-// in one way is found to be so.
-func TestKillControls(t *testing.T) {
-	t.Parallel()
-	n, err := newLab(1).killControls(context.Background(), quick)
-	require.NoError(t, err)
-	require.Zero(t, n.broken, "%v", n.found)
-	require.Positive(t, n.tried)
 }

@@ -46,3 +46,12 @@ func TestKills(t *testing.T) {
 		})
 	}
 }
+
+// TestControl tests that the checker finds a server that ignores keys. The lab's -push
+// makes every negative control.
+func TestControl(t *testing.T) {
+	t.Parallel()
+	tally, err := kill.Plan{Processes: 1, Rounds: 20, Deaf: true}.Run(context.Background(), 1)
+	require.NoError(t, err)
+	require.Positive(t, tally.Bad)
+}
