@@ -1,6 +1,7 @@
 package strangers_test
 
 import (
+	"bufio"
 	"bytes"
 	"database/sql"
 	"fmt"
@@ -65,15 +66,31 @@ func postgres(t *testing.T) string {
 	}
 	out, err := program("initdb", "-D", data, "-U", "idem", "-A", "trust", "--no-sync").CombinedOutput()
 	require.NoError(t, err, string(out))
-	pg := program("postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "max_connections=100")
-	var log bytes.Buffer
-	pg.Stdout, pg.Stderr = &log, &log
+	pg := program("postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "max_connections=100", "-c", "lc_messages=C")
+	log, err := pg.StderrPipe()
+	require.NoError(t, err)
 	require.NoError(t, pg.Start())
 	t.Cleanup(func() {
 		pg.Process.Signal(syscall.SIGINT)
 		pg.Wait()
 	})
+	requireReady(t, log)
 	return fmt.Sprintf("host=%s user=idem dbname=postgres", folder)
+}
+
+// requireReady waits until PostgreSQL writes to its log that it accepts connections,
+// and reads the rest of the log in the background, so that PostgreSQL is not blocked.
+func requireReady(t *testing.T, log io.Reader) {
+	t.Helper()
+	var before bytes.Buffer
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if strings.Contains(lines.Text(), "ready to accept connections") {
+			go io.Copy(io.Discard, log)
+			return
+		}
+		fmt.Fprintln(&before, lines.Text())
+	}
+	require.FailNow(t, "PostgreSQL does not start", before.String())
 }
 
 func open(t *testing.T, where string) *sql.DB {
@@ -82,7 +99,7 @@ func open(t *testing.T, where string) *sql.DB {
 	require.NoError(t, err)
 	db.SetMaxOpenConns(20)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.Eventually(t, func() bool { return db.Ping() == nil }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, db.Ping())
 	return db
 }
 
