@@ -25,7 +25,7 @@ func (l lab) pairs(ctx context.Context, s scale) (counts, error) {
 }
 
 func (l lab) pairControls(ctx context.Context, _ scale) (counts, error) {
-	all, err := pair.Controls(ctx, l.seed, 400)
+	all, err := pair.Controls(ctx, l.seed, 2_000)
 	n := counts{unit: "controls", tried: len(all)}
 	for _, c := range all {
 		n.control(c.Name, c.Caught, c.Tally.Rounds(), "rounds")

@@ -65,7 +65,7 @@ func (t *Tally) add(w *world, found []string) {
 	}
 }
 
-// Plan says how many processes to kill, and what is broken on purpose.
+// Plan says how many processes to kill, and which part of the server is broken on purpose.
 type Plan struct {
 	Rounds   int    // processes to kill in all
 	Break    string // how the server is broken; empty: it is whole
@@ -165,7 +165,7 @@ type Control struct {
 // Controls breaks the server in one way at a time, until the check finds it, or
 // until so many processes were killed.
 func Controls(ctx context.Context, seed uint64, rounds int) (all []Control, err error) {
-	for _, how := range []string{noMiddleware, runsAgain, lostReplies} {
+	for _, how := range []string{noMiddleware, runsAgain, otherReply} {
 		t, err := Plan{Rounds: rounds, Break: how, UntilBad: true}.Run(ctx, seed)
 		if err != nil {
 			return all, err

@@ -24,7 +24,7 @@ import (
 const (
 	noMiddleware = "a server without the middleware"
 	runsAgain    = "an uncertain key is run again"
-	lostReplies  = "another reply is resolved than the effect's"
+	otherReply   = "an uncertain key is resolved with another reply"
 )
 
 // inOne and inTwo are the paths of the two handlers: with the effect in the
@@ -96,7 +96,7 @@ func (j job) settle(s *server.Store, db *sql.DB) error {
 		found := idem.Resolution{State: idem.Failed, Note: "no such charge"}
 		if n > 0 {
 			found = idem.Resolution{State: idem.Succeeded, Result: []byte(reply(u.Key)), Note: "found the charge"}
-			if j.Break == lostReplies {
+			if j.Break == otherReply {
 				found.Result = []byte("{}")
 			}
 		}
