@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,8 +17,11 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// Opener opens a journal, which may be new, and says how that went.
+// Opener opens a journal, which may be new, and says how that went. It stays on one
+// thread: strace counts the system calls of each thread by themselves, so that the
+// nth sync would be another one whenever the scheduler moved it.
 func (children) Opener(l *testkit.Link) error {
+	runtime.LockOSThread()
 	var path string
 	if err := l.Args(&path); err != nil {
 		return err
