@@ -71,16 +71,6 @@ type Journal interface {
 	Close() error
 }
 
-// Conflict is what stood in the way of Begin.
-type Conflict uint8
-
-const (
-	NoConflict        Conflict = iota // it was inserted
-	ConflictIdentity                  // its identity has another newest link
-	ConflictDuplicate                 // it was begun under another ID a moment ago
-	ConflictLimit                     // its budget is used up
-)
-
 // Checks is what Begin checks besides the identity. The zero value checks nothing.
 type Checks struct {
 	DuplicatesSince time.Time // zero: off
@@ -91,6 +81,16 @@ type Checks struct {
 
 // enabled reports whether there is anything to check now or to be found later.
 func (g Checks) Enabled() bool { return !g.DuplicatesSince.IsZero() || g.Limit != Limit{} }
+
+// Conflict is what stood in the way of Begin.
+type Conflict uint8
+
+const (
+	NoConflict        Conflict = iota // it was inserted
+	ConflictIdentity                  // its identity has another newest link
+	ConflictDuplicate                 // it was begun under another ID a moment ago
+	ConflictLimit                     // its budget is used up
+)
 
 // ErrMaybeRecorded: the journal failed half-way through Begin. Nothing was sent;
 // the intent may be there. Begin again under the same ID only.

@@ -6,25 +6,6 @@ import (
 	"time"
 )
 
-// State is where an intent stands.
-type State uint8
-
-const (
-	Pending   State = iota // begun, not settled: it may or may not have been sent
-	Succeeded              // it happened, and the first outcome is kept
-	Failed                 // provably nothing happened
-	InDoubt                // it may have happened, and sending again is not known to be safe or did not settle it
-)
-
-// String is the state in lower case, as messages have it.
-func (s State) String() string {
-	names := [...]string{"pending", "succeeded", "failed", "in doubt"}
-	if int(s) < len(names) {
-		return names[s]
-	}
-	return fmt.Sprintf("state %d", uint8(s))
-}
-
 // Operation says what is done and which use of it this is. Scope, Name, ID and
 // Repeat together are the identity of an intent.
 type Operation struct {
@@ -55,6 +36,10 @@ func (op Operation) String() string {
 	return s
 }
 
+func SameIdentity(a, b Operation) bool {
+	return a.Name == b.Name && a.Scope == b.Scope && a.ID == b.ID && a.Repeat == b.Repeat
+}
+
 const maxNameLength = 512 // of an operation's name, scope and ID, in bytes
 
 func (op Operation) Validate() error {
@@ -82,6 +67,25 @@ func (op Operation) Validate() error {
 	return nil
 }
 
+// State is where an intent stands.
+type State uint8
+
+const (
+	Pending   State = iota // begun, not settled: it may or may not have been sent
+	Succeeded              // it happened, and the first outcome is kept
+	Failed                 // provably nothing happened
+	InDoubt                // it may have happened, and sending again is not known to be safe or did not settle it
+)
+
+// String is the state in lower case, as messages have it.
+func (s State) String() string {
+	names := [...]string{"pending", "succeeded", "failed", "in doubt"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return fmt.Sprintf("state %d", uint8(s))
+}
+
 // Limit is a budget for one scope and operation in a sliding time. Failed intents
 // do not count. The zero Limit is none.
 type Limit struct {
@@ -99,8 +103,4 @@ func (l Limit) String() string {
 		return fmt.Sprintf("a cost of %d in %v", l.Cost, l.Per)
 	}
 	return fmt.Sprintf("%d intents in %v", l.Intents, l.Per)
-}
-
-func SameIdentity(a, b Operation) bool {
-	return a.Name == b.Name && a.Scope == b.Scope && a.ID == b.ID && a.Repeat == b.Repeat
 }

@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// truncated tells that the body was over the limit and is not kept.
-func (r *Reply) Truncated() bool { return r.Size > int64(len(r.Body)) }
-
 // Record is what a journal keeps of one intent: how it was begun, which never
 // changes, and the changes since.
 type Record struct {
@@ -25,6 +22,24 @@ type Record struct {
 	Audit    []AuditEntry // the audit rows; not in what Page returns
 	Owner    Ownership    // as seen while reading
 	PrunedAt time.Time    // not zero: payload and outcome were pruned then
+}
+
+// Standing is where the intent stands now.
+func (r *Record) Summary() Summary {
+	if n := len(r.Changes); n > 0 {
+		return r.Changes[n-1].Summary
+	}
+	return Summary{State: Pending, WindowStart: r.CreatedAt}
+}
+
+// reply is the recorded outcome, nil where there is none: the one that the newest
+// change brought. A reply before it, such as a passing refusal of an intent that was
+// tried again since, is no outcome any more.
+func (r *Record) Reply() *Reply {
+	if n := len(r.Changes); n > 0 {
+		return r.Changes[n-1].Reply
+	}
+	return nil
 }
 
 // Terms is what was promised when an intent was begun. Recovery takes the
@@ -51,6 +66,30 @@ const (
 	OwnedByDead                  // by another opener that is proven dead
 )
 
+// Change is one row of an intent's history, with where the intent stands after it.
+type Change struct {
+	Key  string
+	Kind ChangeKind
+	Summary
+	At          time.Time
+	NewAttempts []Attempt // the attempts made since the row before
+	Reason      string    // one word or two: "timeout", "http 500", "owner died"
+	Note        string    // who says so, and why
+	Reply       *Reply    // with Succeeded and Failed: the outcome
+}
+
+// ChangeKind says what a change is.
+type ChangeKind uint8
+
+const (
+	Claimed        ChangeKind = iota + 1 // this opener owns it from now on
+	AttemptStarted                       // an attempt is about to be sent
+	Released                             // nobody owns it; it is as open as it was
+	MarkedInDoubt                        // InDoubt, and nobody owns it
+	Settled                              // Succeeded or Failed, by a reply
+	Resolved                             // Succeeded, Failed or InDoubt, by Reconcile or a person
+)
+
 // Standing is where an intent stands: the sum of its history.
 type Summary struct {
 	Version         int // 0 at Begin; each change is one more
@@ -74,30 +113,6 @@ const (
 	FailedByResolver         // a person or Reconcile says that it did not happen
 )
 
-// ChangeKind says what a change is.
-type ChangeKind uint8
-
-const (
-	Claimed        ChangeKind = iota + 1 // this opener owns it from now on
-	AttemptStarted                       // an attempt is about to be sent
-	Released                             // nobody owns it; it is as open as it was
-	MarkedInDoubt                        // InDoubt, and nobody owns it
-	Settled                              // Succeeded or Failed, by a reply
-	Resolved                             // Succeeded, Failed or InDoubt, by Reconcile or a person
-)
-
-// Change is one row of an intent's history, with where the intent stands after it.
-type Change struct {
-	Key  string
-	Kind ChangeKind
-	Summary
-	At          time.Time
-	NewAttempts []Attempt // the attempts made since the row before
-	Reason      string    // one word or two: "timeout", "http 500", "owner died"
-	Note        string    // who says so, and why
-	Reply       *Reply    // with Succeeded and Failed: the outcome
-}
-
 // Try is one attempt as it is journaled.
 type Attempt struct {
 	Number int
@@ -119,28 +134,13 @@ type Reply struct {
 	Hash   [32]byte // sha256 of the whole body where it was over the limit
 }
 
+// truncated tells that the body was over the limit and is not kept.
+func (r *Reply) Truncated() bool { return r.Size > int64(len(r.Body)) }
+
 // Note is an audit row: something that a person should see and no state shows.
 type AuditEntry struct {
 	Key    string
 	At     time.Time
 	Reason string
 	Text   string
-}
-
-// Standing is where the intent stands now.
-func (r *Record) Summary() Summary {
-	if n := len(r.Changes); n > 0 {
-		return r.Changes[n-1].Summary
-	}
-	return Summary{State: Pending, WindowStart: r.CreatedAt}
-}
-
-// reply is the recorded outcome, nil where there is none: the one that the newest
-// change brought. A reply before it, such as a passing refusal of an intent that was
-// tried again since, is no outcome any more.
-func (r *Record) Reply() *Reply {
-	if n := len(r.Changes); n > 0 {
-		return r.Changes[n-1].Reply
-	}
-	return nil
 }
