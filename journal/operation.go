@@ -36,8 +36,11 @@ func (op Operation) String() string {
 	return s
 }
 
-func SameIdentity(a, b Operation) bool {
-	return a.Name == b.Name && a.Scope == b.Scope && a.ID == b.ID && a.Repeat == b.Repeat
+// SameIdentity reports whether op and other have the same Scope, Name, ID and
+// Repeat. Cost is no part of the identity. SameIdentity does not treat an empty ID
+// specially, although two intents with an empty ID are never the same intent.
+func (op Operation) SameIdentity(other Operation) bool {
+	return op.Name == other.Name && op.Scope == other.Scope && op.ID == other.ID && op.Repeat == other.Repeat
 }
 
 const maxNameLength = 512 // of an operation's name, scope and ID, in bytes

@@ -52,7 +52,7 @@ func (k *replays) get(identity int64, op journal.Operation) *journal.Record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	known, ok := k.kept[identity]
-	if !ok || !journal.SameIdentity(known.record.Operation, op) || time.Since(known.read) > rereadAfter {
+	if !ok || !known.record.Operation.SameIdentity(op) || time.Since(known.read) > rereadAfter {
 		return nil
 	}
 	return known.record

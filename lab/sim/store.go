@@ -146,7 +146,7 @@ func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict,
 	if id.id != "" {
 		var newest *entry
 		for _, e := range s.intents {
-			if e != nil && identityOf(e.record.Operation) == id {
+			if e != nil && e.record.Operation.SameIdentity(r.Operation) {
 				newest = e
 			}
 		}
