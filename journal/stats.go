@@ -57,3 +57,16 @@ const (
 	ReasonLimit          = "limit"
 	ReasonPruned         = "pruned" // an identity that was dropped: counted so that Stats.Intents does not shrink
 )
+
+// PreventsDuplicate reports whether a count under reason is an effect that did not
+// happen a second time. True for ReasonReplayed, ReasonCoalesced,
+// ReasonServerReplayed and ReasonReemitted, false for every other text. A store adds
+// the counts with these reasons up to Stats.DuplicatesPrevented, and their costs to
+// Stats.CostPrevented.
+func PreventsDuplicate(reason string) bool {
+	switch reason {
+	case ReasonReplayed, ReasonCoalesced, ReasonServerReplayed, ReasonReemitted:
+		return true
+	}
+	return false
+}

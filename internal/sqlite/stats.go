@@ -166,11 +166,11 @@ func (s *Store) Stats(ctx context.Context) (journal.Stats, error) {
 
 // addCounted counts a reason. Dropped intents are counted with those that are there.
 func addCounted(st *journal.Stats, reason string, n, cost int64) {
-	switch reason {
-	case journal.ReasonPruned:
+	if reason == journal.ReasonPruned {
 		st.Intents += n
 		return
-	case journal.ReasonReplayed, journal.ReasonCoalesced, journal.ReasonServerReplayed, journal.ReasonReemitted:
+	}
+	if journal.PreventsDuplicate(reason) {
 		st.DuplicatesPrevented += n
 		st.CostPrevented += cost
 	}

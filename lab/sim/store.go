@@ -250,13 +250,7 @@ func (o *opener) Page(ctx context.Context, f idem.Filter, after string, limit in
 		if len(page) == limit {
 			return page, strconv.Itoa(at), nil
 		}
-		e := o.s.intents[at]
-		if e == nil {
-			continue
-		}
-		op := e.record.Operation
-		if (len(f.States) == 0 || slices.Contains(f.States, e.record.Summary().State)) && (f.Scope == "" || f.Scope == op.Scope) &&
-			(f.Operation == "" || f.Operation == op.Name) && (f.ID == "" || f.ID == op.ID) && (f.Since.IsZero() || !e.record.CreatedAt.Before(f.Since)) {
+		if e := o.s.intents[at]; e != nil && f.Match(e.record) {
 			page = append(page, o.seen(e))
 		}
 	}
@@ -343,7 +337,7 @@ func (o *opener) Stats(ctx context.Context) (idem.Stats, error) {
 	for _, n := range o.s.counters {
 		change(n.Operation, func(st *idem.Stats) {
 			st.ByReason[n.Reason] += n.Count
-			if slices.Contains([]string{"replayed", "coalesced", "server_replayed", "reemitted"}, n.Reason) {
+			if journal.PreventsDuplicate(n.Reason) {
 				st.DuplicatesPrevented += n.Count
 				st.CostPrevented += n.Cost
 			}
