@@ -6,92 +6,162 @@ import (
 	"time"
 )
 
-// Journal keeps intents. Open uses the one on SQLite; New takes any.
+// Journal keeps intents. Each value is one opener: the intents that it creates or
+// claims are its own until it settles or releases them, is closed, or dies.
 //
-// A Journal value is one opener: what it begins or claims is its own until it
-// settles it, releases it, closes, or dies. How another opener's death is found
-// out is the journal's business. A method that writes returns when the write is
-// durable; a ctx that ends stops the wait, never a write under way. Methods may
-// be called from many goroutines at once, and never change or keep what they are
-// given.
+// A method that writes returns after the write is durable; Count is the exception.
+// When ctx ends, a method stops waiting and starts no write; a write that has started
+// still completes.
+//
+// Methods may be called from many goroutines at once. They neither modify nor keep
+// their arguments. A record that they return belongs to the caller, which may modify
+// it. The client calls no method after Close.
 type Journal interface {
-	// Begin inserts r, owned by this opener, unless something stands in the way, and
-	// says what. The identity is (Scope, Name, ID, Repeat) of r.Operation; an empty
-	// ID has none. r.Previous is the key of the newest link the caller has seen, or
-	// empty.
+	// Begin inserts r as a new intent that this opener owns, or returns what conflicts
+	// with it. The checks below and the insert are one transaction. The first check
+	// that finds a conflict decides, and nothing is inserted then:
 	//
-	// Where another link of the identity is the newest, nothing is inserted, and that
-	// link is returned with ConflictIdentity; or ConflictLimit, where it failed in passing (so
-	// that it did not count, and tried again it would) and the budget is used up. An
-	// ID that was answered with another's outcome before is an alias of that:
-	// ConflictDuplicate, with that intent. Then g is asked: an intent of the same scope, name
-	// and fingerprint that was begun at g.Reemission or later and is not Failed is
-	// returned with ConflictDuplicate, and r's ID, if g.Alias says so, is durably its alias
-	// from then on; a budget that r does not fit into is ConflictLimit, with no record. An
-	// insert whose commit failed half-way is an error that Is ErrMaybeRecorded.
-	Begin(ctx context.Context, r *Record, g Checks) (Conflict, *Record, error)
+	//   - Identity: r.Operation.ID is not empty, and the newest intent of r's identity
+	//     is not the one with the key r.Previous. The result is ConflictIdentity with
+	//     that newest intent, whatever its payload. If that intent is Failed with
+	//     FailedNotSent or FailedTransient, so that the caller would send it again and
+	//     it would count again, and checks.Limit has no room for r, the result is
+	//     ConflictLimit with a nil record instead.
+	//   - Alias: r.Operation.ID is an alias, its identity has no intent of its own, and
+	//     r.Previous is empty. The result is ConflictDuplicate with the intent that the
+	//     ID is an alias of, whatever its payload and also if checks is zero.
+	//   - Duplicate: checks.DuplicatesSince is set, and there is an intent with the
+	//     scope, name and fingerprint of r, Repeat 0 and a CreatedAt not before
+	//     checks.DuplicatesSince that is not Failed. The result is ConflictDuplicate
+	//     with the oldest such intent. If checks.Alias is true and r.Operation.ID is
+	//     not empty, the ID is durably an alias of that intent from then on.
+	//   - Limit: checks.Limit is set and has no room for r. The result is ConflictLimit
+	//     with a nil record.
+	//
+	// Begin returns NoConflict and a nil record after it inserted r. It fails if
+	// another intent already has the key r.Key. An error that matches
+	// ErrMaybeRecorded means that r may have been inserted; after any other error r
+	// was not inserted.
+	Begin(ctx context.Context, r *Record, checks Checks) (Conflict, *Record, error)
 
-	// Change appends c to the intent c.Key if c.Version is exactly one more than the
-	// newest version there and no other live opener owns it. ok is false where it
-	// lost, and standing is then the intent as it is. A c that settles an intent as
-	// Succeeded is appended even after another's claim, unless a final outcome is
-	// there already: a proven success is never lost. No intent with that key: nil,
-	// false, nil.
-	Change(ctx context.Context, c *Change) (standing *Record, ok bool, err error)
+	// Change appends c to the history of the intent with the key c.Key. It returns
+	// nil and true after it appended c. It returns the intent's current record and
+	// false if c was rejected, and nil and false if no intent has that key.
+	//
+	// Change appends c if all of this holds:
+	//
+	//   - c.Version is the intent's newest version plus 1. A new intent has version 0.
+	//   - No other live opener owns the intent.
+	//   - The newest change is no outcome (State Succeeded or Failed), or c.Kind is
+	//     Claimed. A claim reopens a Failed intent; the client claims no intent that
+	//     has Succeeded.
+	//
+	// A c with Kind Settled and State Succeeded is a proven success, which must not be
+	// lost: only the last condition applies to it, except that a c.Version higher than
+	// the newest version plus 1 is still rejected. It is appended as the newest version
+	// plus 1.
+	//
+	// After Claimed and AttemptStarted this opener owns the intent. After any other
+	// kind no opener does. An error can leave open whether c was appended. The client
+	// may call Change with the same c again later.
+	Change(ctx context.Context, c *Change) (current *Record, ok bool, err error)
 
-	// Get reads one intent by its key. None: nil, nil.
+	// Get returns the intent with this key, with its whole history, or nil and a nil
+	// error if there is none.
 	Get(ctx context.Context, key string) (*Record, error)
 
-	// Page reads the intents that f selects, oldest first, beginning behind the
-	// cursor after, and returns the cursor of the next page. "" is the first page
-	// and, returned, the end.
+	// Page returns up to limit intents that f selects, in the order in which they were
+	// created, and the cursor of the next page. limit is positive. after is the cursor
+	// that the call before returned; an empty after selects the first page. An empty
+	// next means that there are no more intents. A page can hold fewer than limit
+	// intents, or none, and still have a next page. The records can lack audit entries
+	// and every change but the newest.
 	Page(ctx context.Context, f Filter, after string, limit int) (page []*Record, next string, err error)
 
-	// Log appends an audit row to an intent. It changes no state.
-	Audit(ctx context.Context, n AuditEntry) error
+	// Audit appends e to the audit entries of the intent with the key e.Key. It changes
+	// neither version nor state nor owner. If no intent has that key, Audit appends
+	// nothing and returns nil.
+	Audit(ctx context.Context, e AuditEntry) error
 
-	// Value reads, and where update is not nil replaces, a small named value in one
-	// transaction. update gets nil where there is none yet; what it returns is
-	// stored unless it is equal to what it got.
+	// Value returns the value stored under name, or nil if there is none. If update is
+	// not nil, Value calls it with the stored value, stores what it returns unless that
+	// is equal, and returns it. Reading and storing are one transaction, which may run
+	// update more than once. If update fails, Value stores nothing and returns the same
+	// error. The client stores a few small values, of up to a few hundred bytes.
 	Value(ctx context.Context, name string, update func(old []byte) ([]byte, error)) ([]byte, error)
 
-	// Count adds to the durable counters. It may return before they are durable;
-	// they ride in the next write, or in Close.
+	// Count adds counts to the durable counters. It may return before they are
+	// durable: they are written with the next write, and by Close at the latest.
 	Count(ctx context.Context, counts []Counter) error
 
-	// Stats reads the counters and counts the open intents.
+	// Stats returns the counters, with all counts that Count got from this opener, and
+	// counts the intents.
 	Stats(ctx context.Context) (Stats, error)
 
-	// Prune drops payloads and outcomes of intents settled before outcomes, and
-	// everything of those settled before identities. Open intents stay. It works in
-	// small steps and returns how many intents it shortened or dropped.
+	// Prune drops Head, Payload, replies, attempts, notes and audit entries of each
+	// intent settled before outcomes, and sets its PrunedAt. It drops an intent settled
+	// before identities entirely, with its aliases, and counts it with ReasonPruned. An
+	// intent is settled at the time of its newest change. Open intents are never
+	// pruned. A store may keep more than it has to.
+	//
+	// Prune writes in small transactions, so that other writes do not wait long. It
+	// returns how many intents it shortened or dropped, also together with an error.
 	Prune(ctx context.Context, outcomes, identities time.Time) (int, error)
 
-	// Close makes durable what is still to be written and gives up what is owned.
+	// Close writes what is not durable yet and ends this opener's ownership of its
+	// intents. Another opener then sees them as Unowned or OwnedByDead. Calling Close
+	// again returns nil.
 	Close() error
 }
 
-// Checks is what Begin checks besides the identity. The zero value checks nothing.
+// Checks tells Begin what to check besides the identity. The zero value checks
+// nothing more. The client makes it from the operation's policy.
 type Checks struct {
-	DuplicatesSince time.Time // zero: off
-	Alias           bool      // keep a re-emitted ID as an alias of the first
-	Limit           Limit     // zero: none
-	LimitSince      time.Time // count intents begun then or later, Failed ones excepted
+	// DuplicatesSince starts the duplicate window: the client sets it to
+	// Record.CreatedAt minus Policy.Window. Zero: duplicates are not looked for.
+	DuplicatesSince time.Time
+
+	// Alias makes the ID of a duplicate an alias of the intent it duplicates. False:
+	// the ID stays free, because the policy refuses duplicates (Policy.Refuse).
+	Alias bool
+
+	// Limit is the budget that r must fit into, together with the intents that count.
+	// An intent counts if it has the scope and name of r, is not Failed, and has a
+	// CreatedAt not before LimitSince. Limit.Per is already applied in LimitSince.
+	// Zero: there is no budget.
+	Limit Limit
+
+	// LimitSince is the oldest CreatedAt that counts for Limit. The client sets it to
+	// Record.CreatedAt minus Limit.Per, and leaves it zero if Limit is zero.
+	LimitSince time.Time
 }
 
-// enabled reports whether there is anything to check now or to be found later.
-func (g Checks) Enabled() bool { return !g.DuplicatesSince.IsZero() || g.Limit != Limit{} }
+// Enabled reports whether c has a check for duplicates or a limit. A store has to
+// find an intent as a duplicate, and count it for a limit, only if the intent was
+// created with enabled checks: the SQLite store keeps no index entry for others.
+func (c Checks) Enabled() bool { return !c.DuplicatesSince.IsZero() || c.Limit != Limit{} }
 
-// Conflict is what stood in the way of Begin.
+// Conflict tells why Begin inserted nothing. The zero value is NoConflict.
 type Conflict uint8
 
 const (
-	NoConflict        Conflict = iota // it was inserted
-	ConflictIdentity                  // its identity has another newest link
-	ConflictDuplicate                 // it was begun under another ID a moment ago
-	ConflictLimit                     // its budget is used up
+	// NoConflict means that Begin inserted the intent.
+	NoConflict Conflict = iota
+
+	// ConflictIdentity means that the identity has another newest intent, which Begin
+	// returns.
+	ConflictIdentity
+
+	// ConflictDuplicate means that the duplicate window has an intent with the same
+	// payload under another ID, or that the ID is an alias. Begin returns that intent.
+	ConflictDuplicate
+
+	// ConflictLimit means that the budget of the scope and operation is used up. Begin
+	// returns no record.
+	ConflictLimit
 )
 
-// ErrMaybeRecorded: the journal failed half-way through Begin. Nothing was sent;
-// the intent may be there. Begin again under the same ID only.
+// ErrMaybeRecorded is matched by the error of a Begin whose commit failed, so that
+// the intent may or may not be recorded. The client has sent nothing. To be safe, the
+// caller must begin again with the same ID.
 var ErrMaybeRecorded = errors.New("maybe recorded")

@@ -6,22 +6,33 @@ import (
 	"time"
 )
 
-// Operation says what is done and which use of it this is. Scope, Name, ID and
-// Repeat together are the identity of an intent.
+// Operation names what is done and which use of it is meant. Scope, Name, ID and
+// Repeat together are the identity of an intent. The caller sets the fields.
 type Operation struct {
-	Name  string // what is done: create_invoice. A Policy belongs to it. Never empty.
-	Scope string // whom or what the ID is unique in: a tenant, a user, an agent run
-	ID    string // the caller's stable name: an order number, a step of a plan. Empty: a fresh intent each time
+	// Name is what is done, such as "create_invoice". A policy applies to an operation
+	// by its name. It must not be empty.
+	Name string
 
-	// Repeat is 0; an intended repeat of the same thing says 1, 2, …. It is part of
-	// the identity and never taken for a re-emission.
+	// Scope is the tenant, the user or the agent run in which ID is unique. Empty: the
+	// scope of the context (WithScope), or no scope.
+	Scope string
+
+	// ID is the caller's stable name of the intent, such as an order number or a step
+	// of a plan. Empty: each call is a new intent, unless Policy.ID makes an ID of the
+	// payload.
+	ID string
+
+	// Repeat tells intended repetitions apart: 0 is the first execution, 1 the first
+	// repetition. A repetition is not checked against the duplicate window.
 	Repeat int
 
-	// Cost is what one execution costs, in the caller's unit: cents, tokens.
+	// Cost is the cost of one execution in a unit that the caller chooses, such as
+	// cents or tokens. Limits and Stats add it up. 0: it costs nothing.
 	Cost int64
 }
 
-// String is the operation as messages have it.
+// String returns op as messages show it, such as "charge order-1 (repeat 1) in
+// run-42".
 func (op Operation) String() string {
 	s := op.Name
 	if op.ID != "" {
@@ -43,8 +54,12 @@ func (op Operation) SameIdentity(other Operation) bool {
 	return op.Name == other.Name && op.Scope == other.Scope && op.ID == other.ID && op.Repeat == other.Repeat
 }
 
-const maxNameLength = 512 // of an operation's name, scope and ID, in bytes
+// maxNameLength is the greatest length of Name, Scope and ID, in bytes.
+const maxNameLength = 512
 
+// Validate returns an error if an intent cannot have this operation: Name is empty,
+// Name, Scope or ID has more than 512 bytes or a control character, or Repeat or
+// Cost is negative. The client validates each operation before Begin.
 func (op Operation) Validate() error {
 	if op.Name == "" {
 		return errors.New("idem: the operation has no name: set Operation.Name, such as \"create_invoice\"; nothing was sent")
@@ -70,17 +85,29 @@ func (op Operation) Validate() error {
 	return nil
 }
 
-// State is where an intent stands.
+// State is the state of an intent. The zero value is Pending.
 type State uint8
 
 const (
-	Pending   State = iota // begun, not settled: it may or may not have been sent
-	Succeeded              // it happened, and the first outcome is kept
-	Failed                 // provably nothing happened
-	InDoubt                // it may have happened, and sending again is not known to be safe or did not settle it
+	// Pending means that the intent is not settled. It may have been sent or not.
+	Pending State = iota
+
+	// Succeeded means that the intent had its effect, and its first outcome is
+	// recorded. An intent that has Succeeded never changes its state.
+	Succeeded
+
+	// Failed means that the intent had no effect, which is proven. FailedNotSent and
+	// FailedTransient can be sent again and become Pending; other failures are final.
+	Failed
+
+	// InDoubt means that the intent may have had its effect, and that sending it again
+	// is not known to be safe or did not settle it. It can still become Succeeded or
+	// Failed.
+	InDoubt
 )
 
-// String is the state in lower case, as messages have it.
+// String returns s as messages show it: "pending", "succeeded", "failed" or "in
+// doubt". It returns "state" and the number for any other value.
 func (s State) String() string {
 	names := [...]string{"pending", "succeeded", "failed", "in doubt"}
 	if int(s) < len(names) {
@@ -89,15 +116,23 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
-// Limit is a budget for one scope and operation in a sliding time. Failed intents
-// do not count. The zero Limit is none.
+// Limit is a budget for the intents of one scope and operation in a sliding time. It
+// counts the intents that are not Failed and were created under a policy with a Limit
+// or a Window. A call that does not fit fails with ErrLimit and sends nothing. The
+// zero value is no limit.
 type Limit struct {
-	Intents int           // at most so many intents; 0: any number
-	Cost    int64         // at most so much of Operation.Cost together; 0: any
-	Per     time.Duration // in so long a time, counted back from now
+	// Intents is the greatest number of intents within Per. 0: any number.
+	Intents int
+
+	// Cost is the greatest sum of their Operation.Cost within Per. 0: any sum.
+	Cost int64
+
+	// Per is the length of the sliding time, counted back from now. It must be set if
+	// Intents or Cost is.
+	Per time.Duration
 }
 
-// String is the limit as messages have it.
+// String returns l as messages show it, such as "10 intents in 1h0m0s".
 func (l Limit) String() string {
 	switch {
 	case l.Intents > 0 && l.Cost > 0:

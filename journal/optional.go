@@ -1,20 +1,22 @@
 package journal
 
-// KeyMaker is implemented by a Journal that prefers to choose the keys of new
-// intents, for example to find them without an index. Contract.NewKey takes
-// precedence. Without it keys are random UUIDs (version 4).
+// KeyMaker is an optional interface of a Journal that chooses the keys of new
+// intents, for example keys from which it finds an intent without an index. The
+// client checks for it once, when it opens the journal. Contract.NewKey takes
+// precedence. Without KeyMaker, keys are random UUIDs (version 4).
 type KeyMaker interface {
-	// NewKey returns a new key for an intent of op: another one each time. An error
-	// fails Begin before anything is recorded or sent.
+	// NewKey returns a new key for an intent of op, a different one in each call. If it
+	// fails, the client's Begin fails before anything is recorded or sent.
 	NewKey(op Operation) (string, error)
 }
 
-// Cacher is implemented by a Journal that holds settled intents in memory. The
-// client asks it before each Begin, and answers from what it returns without
-// calling Journal.Begin. Without it every Begin goes to the journal.
+// Cacher is an optional interface of a Journal that holds settled intents in memory.
+// The client calls Cached before each Begin, and does not call Journal.Begin if
+// Cached returns a record with the fingerprint of the call. Without Cacher, and with
+// encryption, every call goes to Journal.Begin.
 type Cacher interface {
-	// Cached returns the newest intent of op's identity where it has succeeded and
-	// the journal holds it in memory, and nil where Begin has to be called. The record
-	// is shared by all callers and must not be modified.
+	// Cached returns the newest intent with the identity of op if it is in memory and
+	// has Succeeded. Otherwise it returns nil, and always if op.ID is empty. All
+	// callers share the record: they must not modify it.
 	Cached(op Operation) *Record
 }

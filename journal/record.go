@@ -5,26 +5,63 @@ import (
 	"time"
 )
 
-// Record is what a journal keeps of one intent: how it was begun, which never
-// changes, and the changes since.
+// Record is what a journal keeps of one intent. The client sets the first group of
+// fields before Begin; they never change, except that Prune drops Head and Payload.
+// The store sets the second group when it returns the record, and Begin ignores it.
 type Record struct {
-	Key                string
-	Operation          Operation
-	Previous           string // key of the failed intent that this one mends; empty: none
-	Fingerprint        [32]byte
-	FingerprintVersion int    // version of the fingerprint's rules
-	Head               []byte // the request's head without secrets, or the tool's name
-	Payload            []byte // the exact bytes to send
-	Terms              Terms
-	CreatedAt          time.Time // journal time
+	// Key is the idempotency key that the intent owns. No other intent has it.
+	Key string
 
-	Changes  []Change     // oldest first; what Page returns may hold only the newest
-	Audit    []AuditEntry // the audit rows; not in what Page returns
-	Owner    Ownership    // as seen while reading
-	PrunedAt time.Time    // not zero: payload and outcome were pruned then
+	// Operation is the operation with the intent's identity. Its Name is never empty.
+	Operation Operation
+
+	// Previous is the key of the Failed intent that this intent is the successor of.
+	// Empty: it is the successor of none.
+	Previous string
+
+	// Fingerprint is the SHA-256 hash of the canonical payload, or with encryption an
+	// HMAC of that hash. Payloads that mean the same have equal fingerprints.
+	Fingerprint [32]byte
+
+	// FingerprintVersion is the version of the rules that made Fingerprint.
+	FingerprintVersion int
+
+	// Head is the request's method, URL and headers as text, without secrets and
+	// without the key. For a tool it is "tool " and the tool's name. nil once pruned.
+	// With encryption it is ciphertext.
+	Head []byte
+
+	// Payload is the request's body, or the tool's input as JSON, exactly as each
+	// attempt sends it. nil if the request has no body, and once pruned. With
+	// encryption it is ciphertext.
+	Payload []byte
+
+	// Terms are the terms under which the intent was created.
+	Terms Terms
+
+	// CreatedAt is the journal time of Begin.
+	CreatedAt time.Time
+
+	// Changes is the intent's history, oldest first. Version 1 is the first change. In
+	// records that Page returns it can hold the newest change only. nil: the intent is
+	// as Begin created it.
+	Changes []Change
+
+	// Audit lists the audit entries, in the order in which they were appended. Records
+	// that Page returns can lack them. nil once pruned.
+	Audit []AuditEntry
+
+	// Owner tells who owned the intent when the record was read, as seen by the opener
+	// that read it.
+	Owner Ownership
+
+	// PrunedAt is zero until Prune drops Head, Payload and the outcome. Then it is the
+	// journal time at which the intent was settled, not the time of pruning.
+	PrunedAt time.Time
 }
 
-// Standing is where the intent stands now.
+// Summary returns the Summary of the newest change. A record without changes is
+// Pending with version 0, and its window starts at CreatedAt.
 func (r *Record) Summary() Summary {
 	if n := len(r.Changes); n > 0 {
 		return r.Changes[n-1].Summary
@@ -32,9 +69,9 @@ func (r *Record) Summary() Summary {
 	return Summary{State: Pending, WindowStart: r.CreatedAt}
 }
 
-// reply is the recorded outcome, nil where there is none: the one that the newest
-// change brought. A reply before it, such as a passing refusal of an intent that was
-// tried again since, is no outcome any more.
+// Reply returns the reply of the newest change, or nil if that has none. A reply of
+// an earlier change, such as a transient refusal before a new attempt, is not the
+// intent's outcome.
 func (r *Record) Reply() *Reply {
 	if n := len(r.Changes); n > 0 {
 		return r.Changes[n-1].Reply
@@ -42,105 +79,254 @@ func (r *Record) Reply() *Reply {
 	return nil
 }
 
-// Terms is what was promised when an intent was begun. Recovery takes the
-// stricter of these and the present ones.
+// Terms are the policy's terms when an intent was created. Recovery applies the
+// stricter of the recorded and the current retention, and recovers an intent
+// automatically only if Version and Account are still the policy's. Terms is
+// comparable, so that a store can keep equal terms once.
 type Terms struct {
-	Tool          bool          // a tool function, not an HTTP request
-	MarksAttempts bool          `json:"Marked"` // a durable mark is written before each attempt
-	Contract      string        // the contract's name
-	Retention     time.Duration // how long the far side honours the key
-	KeyPlace      KeyPlace      // where the request carries the key
-	Quoted        bool
-	FirstSent     string // header that repeats the time of the first attempt
-	Version       string
-	Account       string
+	// Tool is true if the intent runs a tool's function, and false if it sends an HTTP
+	// request.
+	Tool bool
+
+	// MarksAttempts is true if the client appends an AttemptStarted change before each
+	// attempt, so that an attempt without one was never sent. It is set for contracts
+	// that keep no keys. Its name in JSON is Marked.
+	MarksAttempts bool `json:"Marked"`
+
+	// Contract is the contract's name. Empty: it has none.
+	Contract string
+
+	// Retention is how long the server honours the key, counted from
+	// Summary.WindowStart. 0: the server promises nothing about keys.
+	Retention time.Duration
+
+	// KeyPlace is the place in the request that carries the key.
+	KeyPlace KeyPlace
+
+	// Quoted is true if the key is sent in double quotes, as a structured-field string.
+	// It applies to keys in a header.
+	Quoted bool
+
+	// FirstSent is the name of the header that carries Summary.WindowStart in each
+	// attempt. Empty: no header does.
+	FirstSent string
+
+	// Version is Policy.Version. Empty: the policy names none.
+	Version string
+
+	// Account is Policy.Account. Empty: the policy names none.
+	Account string
 }
 
-// Ownership says who may execute an intent.
+// Ownership tells who may execute an intent, as seen by the opener that reads it.
+// The zero value is Unowned.
 type Ownership uint8
 
 const (
-	Unowned     Ownership = iota // released, or settled
-	OwnedBySelf                  // by this opener
-	OwnedByLive                  // by another opener that lives
-	OwnedByDead                  // by another opener that is proven dead
+	// Unowned means that no opener owns the intent: it is settled, in doubt or
+	// released.
+	Unowned Ownership = iota
+
+	// OwnedBySelf means that the opener that read the record owns the intent.
+	OwnedBySelf
+
+	// OwnedByLive means that another opener owns the intent and lives, or is not
+	// proven dead.
+	OwnedByLive
+
+	// OwnedByDead means that another opener owned the intent and is proven dead. Any
+	// opener can claim the intent.
+	OwnedByDead
 )
 
-// Change is one row of an intent's history, with where the intent stands after it.
+// Change is one entry of an intent's history. The client sets every field.
 type Change struct {
-	Key  string
+	// Key is the key of the intent that changes.
+	Key string
+
+	// Kind tells what happened.
 	Kind ChangeKind
+
+	// Summary is the intent's state and history after this change. Its Version is the
+	// version of the change.
 	Summary
-	At          time.Time
-	NewAttempts []Attempt // the attempts made since the row before
-	Reason      string    // one word or two: "timeout", "http 500", "owner died"
-	Note        string    // who says so, and why
-	Reply       *Reply    // with Succeeded and Failed: the outcome
+
+	// At is the journal time of the change.
+	At time.Time
+
+	// NewAttempts lists the attempts since the change before, oldest first. nil: none.
+	NewAttempts []Attempt
+
+	// Reason is the cause in a few words: "timeout", "http 500", "owner died".
+	Reason string
+
+	// Note is text for people: who resolved the intent and why, or the words of a
+	// tool's refusal. Empty: there is none. With encryption it is ciphertext.
+	Note string
+
+	// Reply is the outcome. nil: the change is no outcome, or an outcome without a
+	// reply, such as an intent that was never sent or that was resolved without a
+	// result. With encryption its Body is ciphertext that includes the headers.
+	Reply *Reply
 }
 
-// ChangeKind says what a change is.
+// ChangeKind tells what happened to an intent. The zero value is no kind.
 type ChangeKind uint8
 
 const (
-	Claimed        ChangeKind = iota + 1 // this opener owns it from now on
-	AttemptStarted                       // an attempt is about to be sent
-	Released                             // nobody owns it; it is as open as it was
-	MarkedInDoubt                        // InDoubt, and nobody owns it
-	Settled                              // Succeeded or Failed, by a reply
-	Resolved                             // Succeeded, Failed or InDoubt, by Reconcile or a person
+	// Claimed means that the opener that appended the change owns the intent from now
+	// on. The state is Pending, also if it was InDoubt or Failed before.
+	Claimed ChangeKind = iota + 1
+
+	// AttemptStarted means that the owner is about to make an attempt. Only intents
+	// with Terms.MarksAttempts have such changes. The opener that appended the change
+	// owns the intent.
+	AttemptStarted
+
+	// Released means that the owner gave the intent up. The state does not change, and
+	// no opener owns the intent.
+	Released
+
+	// MarkedInDoubt means that the state is InDoubt. No opener owns the intent.
+	MarkedInDoubt
+
+	// Settled means that an attempt proved the state, Succeeded or Failed. No opener
+	// owns the intent.
+	Settled
+
+	// Resolved means that Policy.Reconcile or a person determined the state. The client
+	// appends it with Succeeded or Failed; a store accepts InDoubt too. No opener owns
+	// the intent.
+	Resolved
 )
 
-// Standing is where an intent stands: the sum of its history.
+// Summary sums up an intent's history at one version. The client computes it; a
+// store keeps it as it is.
 type Summary struct {
-	Version         int // 0 at Begin; each change is one more
-	State           State
-	Failure         Failure   // why it is Failed
-	Attempts        int       // so many are known of
-	MayHaveExecuted bool      // one of them may have had its effect
-	FirstSent       time.Time // the first attempt that may have reached the wire; zero: none
-	WindowStart     time.Time // the far side's retention is counted from here
-	Takeovers       int       // claims from a dead owner since the last settlement
+	// Version is the number of changes so far. 0: the intent is as Begin created it.
+	Version int
+
+	// State is the intent's state.
+	State State
+
+	// Failure is why the state is Failed. NotFailed for every other state.
+	Failure Failure
+
+	// Attempts is the number of attempts known so far, those that were never sent
+	// included. An owner that died may have made one more.
+	Attempts int
+
+	// MayHaveExecuted is true if an attempt may have had its effect and no later
+	// evidence says otherwise.
+	MayHaveExecuted bool
+
+	// FirstSent is the journal time at which the first attempt started that may have
+	// been sent. Zero: no such attempt is known.
+	FirstSent time.Time
+
+	// WindowStart is the journal time from which the server's retention is counted. It
+	// is Record.CreatedAt at first, and moves to the time of a later claim as long as
+	// no attempt may have been sent.
+	WindowStart time.Time
+
+	// Takeovers is the number of times that a dead owner's intent was claimed since it
+	// was last settled. After more than five the client sends the intent no more.
+	Takeovers int
 }
 
-// Failure says why an intent is Failed. Nothing happened in any of them.
+// Failure tells why an intent is Failed. In each case it had no effect. The zero
+// value is NotFailed.
 type Failure uint8
 
 const (
-	NotFailed        Failure = iota
-	FailedNotSent            // no attempt ever reached the wire
-	FailedTransient          // refused for a passing reason
-	FailedPermanent          // refused
-	FailedByResolver         // a person or Reconcile says that it did not happen
+	// NotFailed means that the intent is not Failed.
+	NotFailed Failure = iota
+
+	// FailedNotSent means that no attempt was sent. The same call sends the intent
+	// with the same key.
+	FailedNotSent
+
+	// FailedTransient means that the server refused the intent for a reason that can
+	// pass, such as a rate limit. The same call sends the intent again with the same
+	// key.
+	FailedTransient
+
+	// FailedPermanent means that the server refused the intent. The same call gets the
+	// recorded refusal.
+	FailedPermanent
+
+	// FailedByResolver means that Policy.Reconcile or a person determined that the
+	// intent had no effect. The same call gets an error that matches ErrRefused.
+	FailedByResolver
 )
 
-// Try is one attempt as it is journaled.
+// Attempt is one attempt as it is recorded: one try to send the request, or one run
+// of a tool's function.
 type Attempt struct {
+	// Number counts the intent's attempts from 1. 0: the entry is no attempt of its
+	// own but a call of Policy.Reconcile, or the error of a tool's function whose
+	// writes are recorded as attempts.
 	Number int
-	At     time.Time
-	Took   time.Duration
-	Status int    // 0: no reply
-	Reason string // what it proved, in a word or two
-	Err    string // without secrets
-}
 
-// Reply is an outcome: a whole HTTP reply, or a tool's output as JSON with
-// status 0.
-type Reply struct {
+	// At is the journal time at which the attempt started.
+	At time.Time
+
+	// Took is the attempt's duration. 0: it was not measured.
+	Took time.Duration
+
+	// Status is the status of the HTTP reply. 0: there was no reply, or the attempt
+	// ran a tool's function.
 	Status int
-	Proto  string
-	Header http.Header // without secrets
-	Body   []byte
-	Size   int64    // of the whole body; more than len(Body) where it was over the limit
-	Hash   [32]byte // sha256 of the whole body where it was over the limit
+
+	// Reason is what the attempt proved, in a few words: "http 200", "timeout".
+	Reason string
+
+	// Err is the text of the attempt's error, without secrets. Empty: there was none.
+	// With encryption it is ciphertext.
+	Err string
 }
 
-// truncated tells that the body was over the limit and is not kept.
+// Reply is an outcome: a complete HTTP reply, or a tool's output.
+type Reply struct {
+	// Status is the HTTP status. 0: the outcome is a tool's.
+	Status int
+
+	// Proto is the HTTP version, such as "HTTP/1.1". Empty: the outcome is a tool's, or
+	// the transport names none.
+	Proto string
+
+	// Header holds the reply's headers without secrets. nil and an empty map mean the
+	// same.
+	Header http.Header
+
+	// Body is the reply's body, or the tool's output as JSON. nil and empty mean the
+	// same. It is empty if the body was larger than the client keeps.
+	Body []byte
+
+	// Size is the length of the whole body in bytes. It is len(Body), unless the body
+	// was not kept.
+	Size int64
+
+	// Hash is the SHA-256 hash of the whole body. Zero: Body holds the whole body.
+	Hash [32]byte
+}
+
+// Truncated reports whether the body was larger than the client keeps, so that only
+// its Size and Hash are recorded.
 func (r *Reply) Truncated() bool { return r.Size > int64(len(r.Body)) }
 
-// Note is an audit row: something that a person should see and no state shows.
+// AuditEntry is an observation for people that no state shows, such as evidence that
+// contradicts a recorded outcome.
 type AuditEntry struct {
-	Key    string
-	At     time.Time
+	// Key is the key of the intent that the entry is about.
+	Key string
+
+	// At is the journal time of the observation.
+	At time.Time
+
+	// Reason is the kind of the observation in a word or two: "alarm", "came late".
 	Reason string
-	Text   string
+
+	// Text says what was observed. With encryption it is ciphertext.
+	Text string
 }
