@@ -2,7 +2,6 @@ package idem_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,48 +41,6 @@ func ExamplePolicy_window() {
 	// call_a1 receipt 1 <nil>
 	// call_b2 receipt 1 <nil>
 	// a repeat: receipt 2 <nil>
-}
-
-// A limit stops a loop at machine speed: by count, or by cost. The journal decides,
-// so it holds over processes and restarts.
-func ExampleLimit() {
-	client, done := withJournal()
-	defer done()
-	pay := payTool(client, idem.Policy{Limit: idem.Limit{Cost: 1000, Per: 24 * time.Hour}})
-	for i, cents := range []int64{600, 300, 200} {
-		ctx := idem.WithOperation(context.Background(), idem.Operation{Scope: "run-42", Cost: cents})
-		_, err := pay.Call(ctx, fmt.Sprint("step-", i), transfer{To: "Ada", Cents: int(cents)})
-		fmt.Println(cents, errors.Is(err, idem.ErrLimit))
-	}
-	// Output:
-	// 600 false
-	// 300 false
-	// 200 true
-}
-
-// Stats are durable: what was begun, what did not happen a second time, and what
-// that would have cost.
-func ExampleStats() {
-	client, done := withJournal()
-	defer done()
-	pay := payTool(client, idem.Policy{})
-	for range 3 {
-		ctx := idem.WithOperation(context.Background(), idem.Operation{Scope: "run-42", Cost: 500})
-		if _, err := pay.Call(ctx, "step-3", transfer{To: "Ada", Cents: 500}); err != nil {
-			fmt.Println(err)
-			return
-		}
-	}
-	s, err := client.Stats(context.Background())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("begun:", s.Intents, "prevented:", s.DuplicatesPrevented, "which would have cost", s.CostPrevented)
-	fmt.Println(s.Operations["pay"].ByReason)
-	// Output:
-	// begun: 1 prevented: 2 which would have cost 1000
-	// map[replayed:2]
 }
 
 // printer is an Observer: it is all that metrics and traces need.
