@@ -1,3 +1,7 @@
+// Package lifecycle decides every state of an intent. Its functions are pure: they
+// take an intent's history, the evidence of an attempt, its terms and the time, and
+// return a state. They do no I/O and read no clock. No other package computes a
+// state.
 package lifecycle
 
 import (
@@ -6,47 +10,75 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// This file decides every move of an intent. Its functions are pure: history,
-// evidence, terms and time go in, a state comes out. Nothing else writes a state.
-
-// finding is what one attempt proved.
+// AttemptResult is what one attempt proved. The zero value is no result.
 type AttemptResult uint8
 
 const (
-	NotSent          AttemptResult = iota + 1 // positive proof that nothing was written
-	Unknown                                   // it may have had its effect
-	Done                                      // it had its effect: the first outcome
-	Refused                                   // refused, nothing happened
-	RefusedTransient                          // refused for a passing reason that the same call will not outlive
-	RetryLater                                // refused for a passing reason: ask again
-	InFlight                                  // an attempt under this key is being executed
-	Mismatch                                  // the far side has other bytes under this key
+	// NotSent means that it is proven that nothing was written to the wire.
+	NotSent AttemptResult = iota + 1
+
+	// Unknown means that the attempt may have had its effect.
+	Unknown
+
+	// Done means that the attempt had its effect. Its reply is the outcome.
+	Done
+
+	// Refused means that the server refused the attempt, and it had no effect.
+	Refused
+
+	// RefusedTransient means that the server refused the attempt for a reason that can
+	// pass, but not within the same call. It had no effect.
+	RefusedTransient
+
+	// RetryLater means that the server refused the attempt for a reason that can pass
+	// within the same call. It had no effect.
+	RetryLater
+
+	// InFlight means that the server is executing another attempt with the same key.
+	InFlight
+
+	// Mismatch means that the server knows the key with another payload.
+	Mismatch
 )
 
-// evidence is what one attempt left behind.
+// Evidence is what one attempt proved, and for which attempts it holds.
 type Evidence struct {
+	// Result is what the attempt proved.
 	Result AttemptResult
-	Stored bool // the reply is marked as stored: it speaks for every attempt of the key
+
+	// Stored is true if the server marked the reply as a stored one. The server decided
+	// such a reply after it looked the key up, so the result holds for every attempt
+	// with the key.
+	Stored bool
+
+	// Reason is the evidence in a few words, for the history: "http 200", "timeout".
 	Reason string
 }
 
-// verdictMove is what to do after an attempt.
+// Move is what a call does after an attempt. The zero value is no move.
 type Move uint8
 
 const (
-	MoveSettle Move = iota + 1 // Standing holds the final state
-	MoveRetry                  // send again, under the same key
-	MoveStop                   // sending settles nothing more: reconcile, else in doubt
+	// MoveSettle means that the intent is settled: the summary has its final state.
+	MoveSettle Move = iota + 1
+
+	// MoveRetry means that the call makes another attempt with the same key.
+	MoveRetry
+
+	// MoveStop means that the call makes no more attempts, and the intent is not
+	// settled. It is then reconciled, released or marked in doubt.
+	MoveStop
 )
 
-// windowMargin is what is kept free at the end of a retention: a tenth of it, one
-// minute at most.
+// WindowMargin returns the time at the end of a retention in which no attempt may
+// run: a tenth of the retention, at most one minute.
 func WindowMargin(retention time.Duration) time.Duration {
 	return min(retention/10, time.Minute)
 }
 
-// safeUntil is the last instant at which an attempt may start; zero: it never may
-// again once one may have had its effect.
+// SafeUntil returns the latest time at which an attempt that takes up to attempt may
+// start. It returns the zero time if retention is not positive: after an attempt that
+// may have had its effect, no other may start.
 func SafeUntil(st journal.Summary, retention, attempt time.Duration) time.Time {
 	if retention <= 0 {
 		return time.Time{}
@@ -54,7 +86,8 @@ func SafeUntil(st journal.Summary, retention, attempt time.Duration) time.Time {
 	return st.WindowStart.Add(retention - WindowMargin(retention) - attempt)
 }
 
-// maySend tells whether an attempt may start now.
+// MaySend reports whether an attempt may start now: until SafeUntil, or, if retention
+// is not positive, as long as no attempt may have had its effect.
 func MaySend(st journal.Summary, retention, attempt time.Duration, now time.Time) bool {
 	if retention <= 0 {
 		return !st.MayHaveExecuted
@@ -62,15 +95,17 @@ func MaySend(st journal.Summary, retention, attempt time.Duration, now time.Time
 	return !now.After(SafeUntil(st, retention, attempt))
 }
 
-// mayHaveReachedWire tells whether some attempt may have reached the wire.
+// MayHaveBeenSent reports whether an attempt may have been written to the wire.
 func MayHaveBeenSent(st journal.Summary) bool { return st.MayHaveExecuted || !st.FirstSent.IsZero() }
 
-// after is the move after one more attempt, which began at began and left e.
-// more tells whether this call may make another attempt.
+// After returns the summary and the move after one more attempt. st is the summary
+// before the attempt, e its evidence and began the time at which it started. keepsKeys
+// is true if the contract keeps keys, and more if the call may make another attempt.
 //
-// Failed needs every attempt of the whole history to be provably not sent or
-// refused: after one that may have had its effect (st.Maybe) a refusal or a
-// not-sent settles nothing, unless the reply is marked as stored.
+// The state becomes Failed only if every attempt in the history is proven not sent or
+// refused. After an attempt that may have had its effect (st.MayHaveExecuted), a
+// refusal or an attempt that was not sent settles nothing, unless the reply is marked
+// as stored.
 func After(st journal.Summary, e Evidence, began time.Time, keepsKeys, more bool) (journal.Summary, Move) {
 	st.Attempts++
 	if e.Result != NotSent && st.FirstSent.IsZero() {
@@ -113,7 +148,7 @@ func After(st journal.Summary, e Evidence, began time.Time, keepsKeys, more bool
 		st.MayHaveExecuted = true
 	case InFlight, Unknown:
 		st.MayHaveExecuted = true
-		// A stored reply stays what it is however often it is asked for.
+		// The server returns a stored reply unchanged to every further attempt.
 		if more && keepsKeys && !e.Stored {
 			return st, MoveRetry
 		}
@@ -121,22 +156,26 @@ func After(st journal.Summary, e Evidence, began time.Time, keepsKeys, more bool
 	return st, MoveStop
 }
 
-// markInDoubt is the standing of an intent that sending does not settle.
+// MarkInDoubt returns st with the state InDoubt.
 func MarkInDoubt(st journal.Summary) journal.Summary {
 	st.State, st.Failure = journal.InDoubt, journal.NotFailed
 	return st
 }
 
-// MaxTakeovers parks an intent: so many owners died over it that the next one
-// would too.
+// MaxTakeovers is the greatest number of takeovers with which an intent is still sent.
+// An intent with more takeovers probably makes its owners die.
 const MaxTakeovers = 5
 
-// parked reports whether too many owners died while they carried the intent out.
+// Parked reports whether too many owners of the intent have died, so that no attempt
+// is made any more.
 func Parked(st journal.Summary) bool { return st.Takeovers > MaxTakeovers }
 
-// claim is the standing after a claim. It is the only place where a dead
-// owner's silence is read: without a durable mark before each attempt, Pending
-// means that it may have been sent.
+// Claim returns the summary after a claim at now. owner is the intent's ownership
+// before it, and t its terms.
+//
+// A claim of a dead owner's Pending intent is a takeover. If the terms do not mark
+// attempts, the dead owner may have made an attempt, and the summary says so. No other
+// function draws a conclusion from an owner's death.
 func Claim(st journal.Summary, owner journal.Ownership, t journal.Terms, now time.Time) journal.Summary {
 	if owner == journal.OwnedByDead && st.State == journal.Pending {
 		st.Takeovers++
@@ -148,21 +187,21 @@ func Claim(st journal.Summary, owner journal.Ownership, t journal.Terms, now tim
 		}
 	}
 	if !MayHaveBeenSent(st) {
-		st.WindowStart = now // nothing was sent: the far side has not begun to count
+		st.WindowStart = now // nothing was sent, so the server's retention has not started
 	}
 	st.State, st.Failure = journal.Pending, journal.NotFailed
 	return st
 }
 
-// pastRetention tells whether an intent that failed in passing can no longer be sent
-// under its key: the far side may have forgotten that, or remember what it refused.
-// Nothing had happened, so it is not in doubt either: a new link has a new key.
+// PastRetention reports whether an intent is Failed and can no longer be sent with its
+// key: the server may have dropped the key, or may still hold the refusal. The intent
+// had no effect, so it is not in doubt: a successor with a new key can be created.
 func PastRetention(st journal.Summary, t journal.Terms, retention, attempt time.Duration, now time.Time) bool {
 	return st.State == journal.Failed && !MaySend(Claim(st, journal.Unowned, t, now), retention, attempt, now)
 }
 
-// startAttempt is the standing once an attempt is about to be sent, where each
-// attempt is marked before it is sent.
+// StartAttempt returns the summary of an AttemptStarted change, which is recorded
+// before an attempt that starts at now.
 func StartAttempt(st journal.Summary, now time.Time) journal.Summary {
 	st.MayHaveExecuted = true
 	if st.FirstSent.IsZero() {
@@ -171,14 +210,15 @@ func StartAttempt(st journal.Summary, now time.Time) journal.Summary {
 	return st
 }
 
-// releaseUnsent is the standing of an intent that its own opener gives up before
-// it sent anything: the first change after Begin.
+// ReleaseUnsent returns the summary of a Released change at now, for an intent that
+// the opener that created it gives up before any attempt. It is the first change.
 func ReleaseUnsent(now time.Time) journal.Summary {
 	return journal.Summary{Version: 1, State: journal.Pending, WindowStart: now}
 }
 
-// resolve is the standing after Reconcile, a person, or a tool that returned late
-// said what happened. It reports false where state is no final one.
+// Resolve returns the summary after Policy.Reconcile, a person, or a tool's function
+// that returned after its time has determined that the intent Succeeded or Failed. It
+// returns st and false for any other state.
 func Resolve(st journal.Summary, state journal.State) (journal.Summary, bool) {
 	switch state {
 	case journal.Succeeded:
@@ -191,9 +231,10 @@ func Resolve(st journal.Summary, state journal.State) (journal.Summary, bool) {
 	return st, false
 }
 
-// firstSent is when the first attempt that may have reached the wire began; zero:
-// certainly none did. An intent that another process owns may have been sent, where
-// attempts are not marked.
+// FirstSent returns the time at which the first attempt started that may have been
+// sent, or the zero time if none can have been. A Pending intent that another opener
+// owns, alive or dead, may have been sent if its terms do not mark attempts; FirstSent
+// returns the window's start then.
 func FirstSent(r *journal.Record) time.Time {
 	st := r.Summary()
 	switch {
@@ -206,22 +247,44 @@ func FirstSent(r *journal.Record) time.Time {
 	return time.Time{}
 }
 
-// meeting is what a call does about an intent that is there already.
+// Decision is what a call does with an intent that exists already. The zero value is
+// no decision.
 type Decision uint8
 
 const (
-	DecideJoin      Decision = iota + 1 // one execution, all callers get its outcome
-	DecideRun                           // ours and nobody runs it: this caller does
-	DecideWait                          // a live other opener has it
-	DecideClaim                         // claim it, then send, reconcile or doubt
-	DecideReplay                        // hand out the recorded outcome
-	DecideMismatch                      // another payload under one key
-	DecideSupersede                     // nothing had happened: a new intent, a new key, linked
-	DecidePruned                        // it was settled, and its outcome is pruned
+	// DecideJoin means that the call waits for the execution in this process and gets
+	// its outcome.
+	DecideJoin Decision = iota + 1
+
+	// DecideRun means that this opener owns the intent and does not execute it: the call
+	// executes it.
+	DecideRun
+
+	// DecideWait means that another live opener owns the intent: the call waits.
+	DecideWait
+
+	// DecideClaim means that the call claims the intent, and then sends it, reconciles it
+	// or marks it in doubt.
+	DecideClaim
+
+	// DecideReplay means that the call returns the recorded outcome.
+	DecideReplay
+
+	// DecideMismatch means that the call has another payload and is refused.
+	DecideMismatch
+
+	// DecideSupersede means that the intent had no effect: the call creates a successor
+	// with a new key.
+	DecideSupersede
+
+	// DecidePruned means that the intent is settled and its outcome is pruned: the call
+	// is refused.
+	DecidePruned
 )
 
-// meet is the table of what Begin and Do find. running tells whether this
-// process is executing it, same whether the fingerprints agree.
+// Decide returns what a call does with the recorded intent r. running is true if this
+// process is executing it, and same if the call has the same payload. The owner of r
+// is as this opener sees it.
 func Decide(r *journal.Record, running, same bool) Decision {
 	st := r.Summary()
 	switch {
@@ -247,7 +310,7 @@ func Decide(r *journal.Record, running, same bool) Decision {
 		case final:
 			return DecideReplay
 		case forgotten:
-			return DecideSupersede // its bytes are gone, and nothing had happened
+			return DecideSupersede // its payload is pruned, and it had no effect
 		}
 		return DecideClaim
 	}
