@@ -1,3 +1,6 @@
+// Package codec encodes parts of a record as bytes and decodes them again. The SQLite
+// store keeps summaries, attempts and headers as text that a person can read with the
+// sqlite3 program; the encryption frames what it seals by length.
 package codec
 
 import (
@@ -14,7 +17,10 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// appendLines writes headers sorted by name, so that one request has one text.
+// AppendLines appends header and removed to b as text. A header is a line "name:
+// value" for each value, sorted by name, so that equal headers have equal texts. An
+// entry of removed, which names a part of a request that is not recorded, is a line
+// that starts with "-".
 func AppendLines(b []byte, header http.Header, removed []string) []byte {
 	var space [16]string
 	names := space[:0]
@@ -33,6 +39,8 @@ func AppendLines(b []byte, header http.Header, removed []string) []byte {
 	return b
 }
 
+// DecodeLines decodes the text that AppendLines made. It skips lines that are neither
+// a header nor an entry of removed.
 func DecodeLines(text []byte) (header http.Header, removed []string) {
 	header = http.Header{}
 	for len(text) > 0 {
@@ -47,10 +55,7 @@ func DecodeLines(text []byte) (header http.Header, removed []string) {
 	return header, removed
 }
 
-// How rows keep what has no column of its own: text that a person can read with
-// the sqlite3 program.
-
-// nanos is a time as rows have it; 0: the zero time.
+// nanos returns t as nanoseconds since 1970, and 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -58,7 +63,8 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// unixTime is the time that a row has.
+// UnixTime returns the time of ns nanoseconds since 1970 in UTC, and the zero time for
+// 0.
 func UnixTime(ns int64) time.Time {
 	if ns == 0 {
 		return time.Time{}
@@ -66,7 +72,8 @@ func UnixTime(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// cutPart takes one framed part off.
+// CutPart splits the first part off b, which AppendPart framed. It returns false if b
+// does not start with a whole part.
 func CutPart(b []byte) (part, rest []byte, ok bool) {
 	n, size := binary.Uvarint(b)
 	if size <= 0 || n > uint64(len(b)-size) {
@@ -75,16 +82,20 @@ func CutPart(b []byte) (part, rest []byte, ok bool) {
 	return b[size : size+int(n)], b[size+int(n):], true
 }
 
-// appendPart frames a part by its length, for cutPart.
+// AppendPart appends part to b, with its length before it. CutPart is its inverse.
 func AppendPart(b, part []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(part))), part...)
 }
 
-// encodeStanding is "version state failure attempts maybe first-sent window takeovers".
+// EncodeSummary returns the text of st with the given version instead of st.Version. See
+// AppendSummary.
 func EncodeSummary(st journal.Summary, version int64) []byte {
 	return AppendSummary(make([]byte, 0, 80), st, version)
 }
 
+// AppendSummary appends the text of st to b: eight numbers with spaces between them.
+// They are version, State, Failure, Attempts, MayHaveExecuted (0 or 1), FirstSent,
+// WindowStart and Takeovers. Times are nanoseconds since 1970.
 func AppendSummary(b []byte, st journal.Summary, version int64) []byte {
 	maybe := int64(0)
 	if st.MayHaveExecuted {
@@ -100,6 +111,8 @@ func AppendSummary(b []byte, st journal.Summary, version int64) []byte {
 	return b
 }
 
+// DecodeSummary decodes the text that AppendSummary made. It fails if text does not
+// have eight numbers.
 func DecodeSummary(text []byte) (journal.Summary, error) {
 	var n [8]int64
 	fields := strings.Fields(string(text))
@@ -119,8 +132,8 @@ func DecodeSummary(text []byte) (journal.Summary, error) {
 	}, nil
 }
 
-// encodeTries is a line for each attempt: number, when, how long, status, and the
-// reason and error quoted.
+// EncodeAttempts returns the text of tries, or nil if there are none. See
+// AppendAttempts.
 func EncodeAttempts(tries []journal.Attempt) []byte {
 	if len(tries) == 0 {
 		return nil
@@ -128,6 +141,8 @@ func EncodeAttempts(tries []journal.Attempt) []byte {
 	return AppendAttempts(make([]byte, 0, 64*len(tries)), tries)
 }
 
+// AppendAttempts appends a line for each attempt to b: Number, At, Took and Status as
+// numbers, then Reason and Err in quotes, with spaces between them.
 func AppendAttempts(b []byte, tries []journal.Attempt) []byte {
 	for _, t := range tries {
 		for _, n := range [...]int64{int64(t.Number), nanos(t.At), int64(t.Took), int64(t.Status)} {
@@ -139,6 +154,8 @@ func AppendAttempts(b []byte, tries []journal.Attempt) []byte {
 	return b
 }
 
+// DecodeAttempts decodes the text that AppendAttempts made. It fails if a line is not
+// an attempt.
 func DecodeAttempts(text []byte) ([]journal.Attempt, error) {
 	var tries []journal.Attempt
 	for line := range bytes.Lines(text) {
@@ -167,12 +184,14 @@ func DecodeAttempts(text []byte) ([]journal.Attempt, error) {
 	return tries, nil
 }
 
-// encodeReplyHead is the protocol, the size and hash of a body that is not kept,
-// and the headers.
+// EncodeReplyHead returns the text of r without its status and body. See
+// AppendReplyHead.
 func EncodeReplyHead(r *journal.Reply) []byte { return AppendReplyHead(make([]byte, 0, 256), r) }
 
+// AppendReplyHead appends the text of r without its status and body to b: a line with
+// the protocol and, if the body was not kept, its size and hash, then the headers.
 func AppendReplyHead(b []byte, r *journal.Reply) []byte {
-	if !strings.ContainsAny(r.Proto, " \n") { // a transport that is no net/http may say anything
+	if !strings.ContainsAny(r.Proto, " \n") { // a transport other than net/http can set any text
 		b = append(b, r.Proto...)
 	}
 	if r.Truncated() {
@@ -183,6 +202,9 @@ func AppendReplyHead(b []byte, r *journal.Reply) []byte {
 	return AppendLines(append(b, '\n'), r.Header, nil)
 }
 
+// DecodeReply returns the reply with this status and body, and the head that
+// AppendReplyHead made. Header is never nil. It fails if head has a size or a hash
+// that cannot be read.
 func DecodeReply(status int64, head, body []byte) (*journal.Reply, error) {
 	first, rest, _ := bytes.Cut(head, []byte("\n"))
 	r := &journal.Reply{Status: int(status), Body: body, Size: int64(len(body))}
@@ -205,7 +227,7 @@ func DecodeReply(status int64, head, body []byte) (*journal.Reply, error) {
 	return r, nil
 }
 
-// isToken tells whether s can be a method or a header's name.
+// IsToken reports whether s can be a method or a header's name.
 func IsToken(s string) bool {
 	for i := range len(s) {
 		b := s[i]
@@ -216,7 +238,8 @@ func IsToken(s string) bool {
 	return s != ""
 }
 
-// controlIn is where the first control character but a tab stands; -1: nowhere.
+// ControlIn returns the index of the first control character in s other than a tab,
+// or -1 if there is none.
 func ControlIn(s string) int {
 	for i := range len(s) {
 		if b := s[i]; (b < ' ' && b != '\t') || b == 0x7f {
