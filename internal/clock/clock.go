@@ -1,3 +1,7 @@
+// Package clock keeps journal time. Journal time is wall time plus an offset. The
+// offset grows by every step backward of the wall clock and never shrinks, so journal
+// time never runs backward and no change of the wall clock lengthens the time in which
+// a key may be sent. The client stores the offset in the journal.
 package clock
 
 import (
@@ -8,35 +12,39 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// clock tells journal time: wall time plus an offset that grows by every backward
-// step and never shrinks, so that no jump of the wall clock lengthens a window.
+// Clock returns journal time. It may be used by many goroutines at once.
 type Clock struct {
 	wall func() time.Time
 
 	mu     sync.Mutex
-	last   time.Time     // the last reading of wall, with its monotonic part
-	mark   time.Time     // the one that what went by is counted from,
-	markAt time.Time     // and journal time then
-	high   time.Time     // the latest journal time known
-	offset time.Duration // what backward steps added up to
-	saved  time.Duration // so much of it is durable
+	last   time.Time     // last reading of wall, with its monotonic part
+	mark   time.Time     // reading of wall from which the monotonic clock is counted
+	markAt time.Time     // journal time at mark
+	high   time.Time     // latest journal time known
+	offset time.Duration // sum of the steps backward
+	saved  time.Duration // part of offset that is durable
 }
 
+// New returns a Clock that reads the wall clock by calling wall. Its offset is 0 until
+// Learn is called.
 func New(wall func() time.Time) *Clock { return &Clock{wall: wall} }
 
+// Now returns the current journal time in UTC. It is never before a time that Now has
+// returned or that See was called with.
 func (k *Clock) Now() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.read()
 }
 
-// read is now. k.mu is held.
+// read returns the current journal time. k.mu is held.
 func (k *Clock) read() time.Time {
 	t := k.wall()
-	// What really went by since a reading long ago: the wall clock may have been set
-	// back by less than that, and still be ahead of the last reading. Not since the
-	// last one: a reading's two parts, wall and monotonic, are taken one after the
-	// other, and what lies between them would add up.
+	// Journal time advances at least as the monotonic clock does since mark. A step
+	// backward of the wall clock that is shorter than the time since the last reading
+	// shows only in that comparison. The comparison is with mark and not with the last
+	// reading, because the wall and monotonic parts of a reading are taken one after the
+	// other, and the small differences between them would add up.
 	floor := k.high
 	since := k.markAt.Add(t.Sub(k.mark))
 	if !k.mark.IsZero() && since.After(floor) {
@@ -47,23 +55,26 @@ func (k *Clock) read() time.Time {
 		k.offset += floor.Sub(now)
 		now = floor
 	}
-	if k.mark.IsZero() || now.Sub(since) > clockStep { // set forward
+	if k.mark.IsZero() || now.Sub(since) > clockStep { // the wall clock was set forward
 		k.mark, k.markAt = t, now
 	}
 	k.last, k.high = t, now
 	return now
 }
 
-// clockStep is the shortest step forward of the wall clock that is taken for one.
-// The margin of the shortest windows forgives as much.
+// clockStep is the shortest step forward of the wall clock that counts as a step, and
+// the greatest part of the offset that may be lost. The margin at the end of a
+// retention of one second or more is at least as long.
 const clockStep = 100 * time.Millisecond
 
-// seen takes a journal time that somebody wrote down: it is not later than now.
+// See tells k about a journal time that is recorded: Now is never before at from now
+// on.
 func (k *Clock) See(at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	// Up to this moment first: what went by since the last reading is in at already,
-	// and two processes that read each other's rows would outrun the time otherwise.
+	// Read first: the time since the last reading is part of at already. Without this,
+	// two processes that read each other's records would count it twice, and journal
+	// time would run faster than the wall clock.
 	k.read()
 	if at.After(k.high) {
 		k.high = at
@@ -71,7 +82,7 @@ func (k *Clock) See(at time.Time) {
 	}
 }
 
-// saw takes every time in a record.
+// SeeRecord calls See with the latest times of r: its creation and its newest change.
 func (k *Clock) SeeRecord(r *journal.Record) {
 	k.See(r.CreatedAt)
 	if n := len(r.Changes); n > 0 {
@@ -79,15 +90,18 @@ func (k *Clock) SeeRecord(r *journal.Record) {
 	}
 }
 
+// ValueName is the name under which the client stores the offset with Journal.Value.
 const ValueName = "clock offset"
 
-// learn takes the durable offset, as it is on disk: the largest that anybody knew.
+// Learn takes the offset that is stored in the journal. It ignores text that is not an
+// offset, such as nil. The offset of k grows to it if it is smaller.
 func (k *Clock) Learn(durable []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.learnLocked(durable)
 }
 
+// learnLocked is Learn. k.mu is held.
 func (k *Clock) learnLocked(durable []byte) {
 	if len(durable) != 8 {
 		return
@@ -101,8 +115,9 @@ func (k *Clock) learnLocked(durable []byte) {
 	}
 }
 
-// merge is the update of the durable offset. What it returns is durable only when
-// it is written: learn is told then.
+// Merge returns the offset to store, given the stored one: the greater of that and the
+// offset of k. It is the update function of Journal.Value. The caller calls Learn with
+// the result once it is durable.
 func (k *Clock) Merge(old []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -113,8 +128,8 @@ func (k *Clock) Merge(old []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(nil, uint64(k.offset)), nil
 }
 
-// unsaved tells whether the offset grew by more than the margin of the shortest
-// windows forgives since it was last made durable.
+// Unsaved reports whether the offset has grown by more than clockStep since it was last
+// made durable, so that it has to be stored before the next record.
 func (k *Clock) Unsaved() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
