@@ -1,3 +1,7 @@
+// Package seal encrypts what a client stores in a Journal. It wraps a Journal in
+// another one, which encrypts each payload, request head, outcome, note and error text
+// before it writes, and decrypts them after it reads. Operation names, scopes, IDs,
+// keys, states, times, reasons and statuses stay readable.
 package seal
 
 import (
@@ -15,21 +19,26 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// sealed is a Journal whose contents only the holder of a key can read: what goes
-// down is sealed, what comes up is opened.
+// sealed is a Journal that encrypts what it writes to another one and decrypts what it
+// reads from it.
 type sealed struct {
-	journal.Journal
-	data cipher.AEAD
+	journal.Journal             // holds what is encrypted
+	data            cipher.AEAD // has the journal's data key
 }
 
 const (
-	sealingValue = "sealing"
-	keyBytes     = 32
+	sealingValue = "sealing" // name of the value that holds the encrypted secret
+	keyBytes     = 32        // length of the data key, and of the fingerprints' key
 )
 
-// unseal finds or makes the journal's data key, which the client's keys wrap, and
-// returns the journal to use and the key of its fingerprints. nil keys: a journal
-// that was never sealed.
+// Wrap returns a Journal that encrypts what it stores in j, and the HMAC key of j's
+// fingerprints. It reads j's data key, which is stored in j encrypted with a key of
+// keys, or makes one if j is empty. If that is not the first key, Wrap encrypts the
+// data key with the first one and stores it again.
+//
+// Without keys, Wrap returns j itself and a nil HMAC key. Wrap fails if j is encrypted
+// and no key decrypts it, or if keys are given and j holds intents that are not
+// encrypted.
 func Wrap(j journal.Journal, keys []cipher.AEAD) (journal.Journal, []byte, error) {
 	ctx := context.Background()
 	wrapped, err := j.Value(ctx, sealingValue, nil)
@@ -67,7 +76,7 @@ func Wrap(j journal.Journal, keys []cipher.AEAD) (journal.Journal, []byte, error
 			if i == 0 {
 				return old, nil
 			}
-			return sealWith(keys[0], secret, []byte(sealingValue)) // rotated: the same data key, wrapped anew
+			return sealWith(keys[0], secret, []byte(sealingValue)) // rotation: the data key stays the same
 		}
 		return nil, errWrongKey
 	})
@@ -85,8 +94,11 @@ func Wrap(j journal.Journal, keys []cipher.AEAD) (journal.Journal, []byte, error
 	return &sealed{Journal: j, data: data}, secret[keyBytes:], nil
 }
 
+// errWrongKey is the error of Wrap if no key decrypts the data key.
 var errWrongKey = errors.New("idem: none of the keys given to WithEncryption opens this journal: it was sealed with another one; nothing was changed")
 
+// sealWith encrypts plain with key and a random nonce, which it puts before the
+// ciphertext. openWith needs the same additional data in bound.
 func sealWith(key cipher.AEAD, plain, bound []byte) ([]byte, error) {
 	nonce := make([]byte, key.NonceSize(), key.NonceSize()+len(plain)+key.Overhead())
 	if _, err := rand.Read(nonce); err != nil {
@@ -95,6 +107,7 @@ func sealWith(key cipher.AEAD, plain, bound []byte) ([]byte, error) {
 	return key.Seal(nonce, nonce, plain, bound), nil
 }
 
+// openWith decrypts what sealWith returned for the same bound.
 func openWith(key cipher.AEAD, sealed, bound []byte) ([]byte, error) {
 	n := key.NonceSize()
 	if len(sealed) < n {
@@ -103,10 +116,11 @@ func openWith(key cipher.AEAD, sealed, bound []byte) ([]byte, error) {
 	return key.Open(nil, sealed[:n], sealed[n:], bound)
 }
 
-// bound ties a sealed value to the intent and the column that it stands in, so
-// that it opens nowhere else.
+// bound returns the additional data of a value: the intent's key and the column. A
+// value that is moved to another intent or column does not decrypt.
 func bound(key, column string) []byte { return fingerprint.AppendParts(nil, key, column) }
 
+// seal encrypts plain for a column of the intent with this key. nil stays nil.
 func (s *sealed) seal(plain []byte, key, column string) ([]byte, error) {
 	if plain == nil {
 		return nil, nil
@@ -114,6 +128,7 @@ func (s *sealed) seal(plain []byte, key, column string) ([]byte, error) {
 	return sealWith(s.data, plain, bound(key, column))
 }
 
+// open decrypts what seal returned for the same key and column.
 func (s *sealed) open(value []byte, key, column string) ([]byte, error) {
 	if value == nil {
 		return nil, nil
@@ -125,7 +140,7 @@ func (s *sealed) open(value []byte, key, column string) ([]byte, error) {
 	return plain, nil
 }
 
-// sealText and openText do the same for what is kept as text.
+// sealText replaces *plain by its encrypted bytes. An empty text stays empty.
 func (s *sealed) sealText(plain *string, key, column string) error {
 	if *plain == "" {
 		return nil
@@ -135,6 +150,7 @@ func (s *sealed) sealText(plain *string, key, column string) error {
 	return err
 }
 
+// openText replaces *value, which sealText made, by its plain text.
 func (s *sealed) openText(value *string, key, column string) error {
 	if *value == "" {
 		return nil
@@ -182,7 +198,8 @@ func (s *sealed) Change(ctx context.Context, change *journal.Change) (*journal.R
 	return standing, ok, s.openRecord(standing)
 }
 
-// sealReply hides a reply's headers with its body: a status is all that is seen.
+// sealReply returns a reply that holds the headers and the body of r in its encrypted
+// body. Only the status stays readable.
 func (s *sealed) sealReply(r *journal.Reply, key string) (*journal.Reply, error) {
 	head := codec.EncodeReplyHead(r)
 	plain := codec.AppendPart(nil, head)
@@ -195,6 +212,7 @@ func (s *sealed) sealReply(r *journal.Reply, key string) (*journal.Reply, error)
 	return &journal.Reply{Status: r.Status, Proto: "sealed", Body: body, Size: int64(len(body))}, err
 }
 
+// openReply returns the reply that sealReply encrypted.
 func (s *sealed) openReply(r *journal.Reply, key string) (*journal.Reply, error) {
 	plain, err := s.open(r.Body, key, "outcome")
 	if err != nil {
@@ -214,7 +232,9 @@ func (s *sealed) openReply(r *journal.Reply, key string) (*journal.Reply, error)
 	return codec.DecodeReply(int64(r.Status), head, body)
 }
 
-// openRecord opens what a record holds, in place: it was read for this caller.
+// openRecord decrypts r in place, since a Journal returns records that belong to the
+// caller. Prune drops what was encrypted, and openRecord clears what a store kept of
+// it.
 func (s *sealed) openRecord(r *journal.Record) (err error) {
 	if !r.PrunedAt.IsZero() {
 		r.Audit = nil
@@ -268,7 +288,7 @@ func (s *sealed) Page(ctx context.Context, f journal.Filter, after string, limit
 	return page, next, err
 }
 
-// Log implements Journal.
+// Audit implements Journal.
 func (s *sealed) Audit(ctx context.Context, n journal.AuditEntry) error {
 	if err := s.sealText(&n.Text, n.Key, "audit"); err != nil {
 		return err
