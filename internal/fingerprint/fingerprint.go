@@ -1,3 +1,7 @@
+// Package fingerprint compares payloads. The fingerprint of a payload is a hash of its
+// canonical form, so that two requests that mean the same have equal fingerprints. The
+// package also names the first difference between two payloads, reads fields of a
+// body, and puts a key into a body or a query without changing the rest.
 package fingerprint
 
 import (
@@ -18,30 +22,44 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// fingerprintRules is the version of the rules below. Rows carry it, so that a
-// payload journaled under older rules is fingerprinted again before it is called
-// another payload.
+// Version is the version of the rules by which Payload.Fingerprint compares. Each
+// record has the version of its fingerprint; fingerprints of two versions cannot be
+// compared. Raise Version with every change of the rules.
 const Version = 1
 
-// payload is what is fingerprinted: the request as it is sent, less what may
-// differ between two requests that mean the same.
+// Payload is what a fingerprint covers: a request without the parts that can differ
+// between two requests that mean the same.
 type Payload struct {
+	// Method, Host and Path are the request's. Path is escaped. The case of Host does
+	// not matter.
 	Method, Host, Path string
-	Query              string // raw, without secrets
-	ContentType        string
-	ContentEncoding    string
-	Body               []byte
 
-	Place  journal.KeyPlace // where the key goes: left out, since SDKs fill it themselves
-	Ignore []string         // Policy.Ignore
+	// Query is the raw query without secrets. Empty: there is none.
+	Query string
+
+	// ContentType and ContentEncoding are the request's headers of these names. They
+	// choose how Body is compared. Empty: the request has none.
+	ContentType     string
+	ContentEncoding string
+
+	// Body is the request's body as it is sent.
+	Body []byte
+
+	// Place is where the request carries the key. The key is not compared, because some
+	// SDKs set one of their own. Zero: the request carries none.
+	Place journal.KeyPlace
+
+	// Ignore lists the fields of the body that are not compared, as Policy.Ignore does.
+	Ignore []string
 }
 
-// fingerprint is the sha256 over method, host, path, query and canonical body.
-// Every part is framed by its length, so that no two payloads run together.
+// Fingerprint returns the SHA-256 hash of method, host, path, query and canonical
+// body. Each part has its length before it, so that different payloads never have the
+// same text.
 func (p Payload) Fingerprint() [32]byte {
-	var space [1024]byte // most payloads are read without an allocation for this
+	var space [1024]byte // enough for most payloads, without an allocation
 	b := AppendParts(space[:0], p.Method, strings.ToLower(p.Host), p.Path)
-	var fields [8]pair // likewise
+	var fields [8]pair // enough for most forms
 	if pairs, ok := formPairs(fields[:0], []byte(p.Query), []string{p.Place.Query()}); ok {
 		b = appendPairs(b, pairs)
 	} else {
@@ -55,7 +73,8 @@ func (p Payload) Fingerprint() [32]byte {
 	return sha256.Sum256(append(b, body...))
 }
 
-// appendParts frames each part by its length, so that no two lists run together.
+// AppendParts appends each part to b with its length before it. Different lists of
+// parts never make the same bytes.
 func AppendParts(b []byte, parts ...string) []byte {
 	for _, part := range parts {
 		b = binary.AppendUvarint(b, uint64(len(part)))
@@ -64,13 +83,14 @@ func AppendParts(b []byte, parts ...string) []byte {
 	return b
 }
 
-// frame writes each part with its length before it.
+// Frame writes each part to h as AppendParts does.
 func Frame(h hash.Hash, parts ...string) { h.Write(AppendParts(nil, parts...)) }
 
-// pair is a field's name and its value. Where nothing in them had to be decoded they
-// are parts of the form's own bytes, which are read and not written.
+// pair is the name and the value of a form field. They can share memory with the form,
+// and must not be modified.
 type pair [2][]byte
 
+// appendPairs appends the number of pairs and each name and value to b, with lengths.
 func appendPairs(b []byte, pairs []pair) []byte {
 	b = AppendParts(b, strconv.Itoa(len(pairs)))
 	for _, p := range pairs {
@@ -81,7 +101,7 @@ func appendPairs(b []byte, pairs []pair) []byte {
 	return b
 }
 
-// canonical is the body in the form that is compared, and which form that is.
+// canonical returns the canonical body, and what kind of body it is.
 func (p Payload) canonical() (kind string, body []byte) {
 	kind, body, pairs := p.comparable(nil)
 	if kind == "form" {
@@ -90,9 +110,9 @@ func (p Payload) canonical() (kind string, body []byte) {
 	return kind, body
 }
 
-// comparable is canonical, with the pairs of a form as they are. What cannot be read
-// as what it claims to be is compared byte for byte. The pairs are put into space, if they
-// fit.
+// comparable returns the kind of the body and its canonical form, or for a form its
+// sorted pairs. A body that does not parse as its content type is compared byte for
+// byte. The pairs are stored in space if they fit.
 func (p Payload) comparable(space []pair) (kind string, body []byte, form []pair) {
 	plain, ok := p.decoded()
 	if !ok {
@@ -125,7 +145,7 @@ func (p Payload) comparable(space []pair) (kind string, body []byte, form []pair
 	return "bytes", plain, nil
 }
 
-// omitted is what the body's comparison leaves out: JSON pointers or field names.
+// omitted returns the JSON pointers or form names of the fields that are not compared.
 func (p Payload) omitted() []string {
 	if field := p.Place.Field(); field != "" {
 		return append(slices.Clip(p.Ignore), field)
@@ -133,11 +153,13 @@ func (p Payload) omitted() []string {
 	return p.Ignore
 }
 
-// maxInflated bounds what a compressed body may grow to while it is compared.
+// maxInflated is the greatest length in bytes of a body that is decompressed to be
+// compared.
 const maxInflated = 64 << 20
 
-// decoded undoes a gzip coding: two compressors make different bytes of the same
-// content. ok is false where that cannot be done, and the bytes are compared.
+// decoded returns the body without its gzip coding, because two compressors make
+// different bytes of the same content. It returns false if the body has another coding
+// or cannot be decompressed.
 func (p Payload) decoded() ([]byte, bool) {
 	if !strings.EqualFold(p.ContentEncoding, "gzip") {
 		return p.Body, p.ContentEncoding == "" || strings.EqualFold(p.ContentEncoding, "identity")
@@ -150,9 +172,10 @@ func (p Payload) decoded() ([]byte, bool) {
 	return plain, err == nil && len(plain) <= maxInflated
 }
 
-// formPairs are the pairs of a form or query, sorted by name; the values of one
-// name keep their order, which may mean something. ok is false for what does not
-// decode. The pairs are put into space, which is empty, if they fit.
+// formPairs returns the pairs of a form or query without the fields in omit. They are
+// sorted by name; values of the same name keep their order, which can have a meaning.
+// ok is false if a name or value does not decode. space is empty; the pairs are stored
+// in it if they fit.
 func formPairs(space []pair, form []byte, omit []string) (pairs []pair, ok bool) {
 	if len(form) == 0 {
 		return nil, true
@@ -181,7 +204,8 @@ func formPairs(space []pair, form []byte, omit []string) (pairs []pair, ok bool)
 	return pairs, true
 }
 
-// unescaped is url.QueryUnescape, without a copy of what has nothing to decode.
+// unescaped returns text as url.QueryUnescape decodes it. It returns text itself if
+// nothing in it is escaped.
 func unescaped(text []byte) ([]byte, error) {
 	if bytes.IndexByte(text, '%') < 0 && bytes.IndexByte(text, '+') < 0 {
 		return text, nil
@@ -190,14 +214,15 @@ func unescaped(text []byte) ([]byte, error) {
 	return []byte(plain), err
 }
 
-// formNameIs takes a field's name, or a JSON pointer of one step, so that one
-// policy fits an API that takes both.
+// formNameIs reports whether wanted is this form field: its name, or a JSON pointer
+// with that one step. A policy with JSON pointers also fits an API that takes forms.
 func formNameIs(name []byte, wanted string) bool {
 	return wanted != "" && (string(name) == wanted || wanted[0] == '/' && string(name) == wanted[1:])
 }
 
-// canonicalMultipart is the parts in order, each with its headers, without the
-// boundary, which is random.
+// canonicalMultipart returns a hash of the parts in their order, each with its headers.
+// The boundary, which is random, is not part of it. It returns false if body does not
+// parse.
 func canonicalMultipart(body []byte, boundary string, omit []string) ([]byte, bool) {
 	if boundary == "" {
 		return nil, false
@@ -234,7 +259,8 @@ func canonicalMultipart(body []byte, boundary string, omit []string) ([]byte, bo
 	}
 }
 
-// differ names the first place in which two payloads differ: never a value.
+// Differ returns a description of the first difference between two payloads, such as
+// the name of a field, for a message. It contains no value, since values can be secret.
 func Differ(a, b Payload) string {
 	switch {
 	case a.Method != b.Method:
@@ -272,7 +298,8 @@ func Differ(a, b Payload) string {
 	return "the body"
 }
 
-// firstPair is the name at which two sorted lists of pairs part.
+// firstPair returns the name of the first pair that two sorted lists do not have in
+// common, or false if they are equal.
 func firstPair(a, b []pair) (string, bool) {
 	for i := range min(len(a), len(b)) {
 		if !bytes.Equal(a[i][0], b[i][0]) || !bytes.Equal(a[i][1], b[i][1]) {
@@ -288,8 +315,8 @@ func firstPair(a, b []pair) (string, bool) {
 	return "", false
 }
 
-// hashFields writes the values at these JSON pointers (for a form: field names) of a
-// body to h, and reports whether there was one.
+// HashFields writes the values of the body's fields at these JSON pointers, or in a
+// form with these names, to h. found reports whether the body has one of the fields.
 func HashFields(h hash.Hash, contentType string, body []byte, pointers []string) (found bool) {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	pairs, isForm := []pair(nil), mediaType == "application/x-www-form-urlencoded"

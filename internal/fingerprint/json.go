@@ -8,10 +8,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// canonicalJSON is RFC 8785 with numbers kept exact: members sorted, white space
-// and escapes normalised, 1.0 equal to 1, 9007199254740993 left as it is. The
-// values at the pointers in omit are left out. ok is false for what is not one
-// JSON value or has duplicate names: that is never canonicalised.
+// CanonicalJSON returns body in the canonical form of RFC 8785, except that numbers
+// stay exact: members are sorted, white space and escapes are normalised, 1.0 becomes 1
+// and 9007199254740993 stays as it is. The values at the JSON pointers in omit are left
+// out. It returns false if body is not one JSON value or has duplicate names.
 func CanonicalJSON(body []byte, omit []string) ([]byte, bool) {
 	if len(omit) > 0 {
 		cut, ok := cutJSON(body, omit)
@@ -27,7 +27,7 @@ func CanonicalJSON(body []byte, omit []string) ([]byte, bool) {
 	return exactNumbers(value), true
 }
 
-// cutJSON writes the value again without what stands at the pointers.
+// cutJSON returns body without the values at the JSON pointers in omit.
 func cutJSON(body []byte, omit []string) ([]byte, bool) {
 	var out bytes.Buffer
 	d := jsontext.NewDecoder(bytes.NewReader(body))
@@ -42,8 +42,8 @@ func cutJSON(body []byte, omit []string) ([]byte, bool) {
 	}
 	for {
 		kind := d.PeekKind()
-		// Between a member's name and its value both have the same pointer: the cut
-		// is made at the name. An element's pointer is known only by its index.
+		// A member's name and its value have the same pointer, so a member is cut at its
+		// name. An array element is cut before it is read, by its index.
 		if parent, n := d.StackIndex(d.StackDepth()); parent == '[' && kind != ']' &&
 			omitted(elementPointer(d, n)) {
 			if d.SkipValue() != nil {
@@ -78,18 +78,18 @@ func cutJSON(body []byte, omit []string) ([]byte, bool) {
 	return out.Bytes(), true
 }
 
-// elementPointer is the pointer of the array element that comes next, n having
-// been read.
+// elementPointer returns the pointer of the array element that d reads next, after n
+// elements.
 func elementPointer(d *jsontext.Decoder, n int64) string {
 	pointer := string(d.StackPointer())
-	if n > 0 { // it still names the element before
+	if n > 0 { // d.StackPointer still names the element before
 		pointer = pointer[:strings.LastIndexByte(pointer, '/')]
 	}
 	return pointer + "/" + strconv.FormatInt(n, 10)
 }
 
-// exactNumbers brings the numbers of a canonical text into one form for each
-// value, without the rounding that RFC 8785 asks for.
+// exactNumbers returns the canonical text with every number replaced by exactNumber,
+// and so without the rounding that RFC 8785 requires.
 func exactNumbers(text []byte) []byte {
 	out := text[:0:0]
 	copied := 0
@@ -121,9 +121,9 @@ func exactNumbers(text []byte) []byte {
 	return append(out, text[copied:]...)
 }
 
-// exactNumber is a JSON number as its digits without zeros at either end, and a
-// power of ten; an integer of up to 40 digits is written out. A power of ten too
-// large for 64 bits leaves the number as it is written.
+// exactNumber returns the one text that stands for all JSON numbers equal to s: an
+// integer of up to 40 digits as it is, and any other number as its digits, without
+// zeros at either end, and a power of ten. It returns s if the exponent is beyond 2^60.
 func exactNumber(s string) string {
 	if len(s) <= 40 && s != "-0" && !strings.ContainsAny(s, ".eE") {
 		return s
@@ -155,7 +155,7 @@ func exactNumber(s string) string {
 	return sign + short + "e" + strconv.FormatInt(exponent, 10)
 }
 
-// differJSON is the pointer of the first value in which two canonical texts
+// differJSON returns the quoted pointer of the first value in which two canonical texts
 // differ, in the order of their names.
 func differJSON(a, b []byte) string {
 	x, y := jsontext.NewDecoder(bytes.NewReader(a)), jsontext.NewDecoder(bytes.NewReader(b))
@@ -168,7 +168,7 @@ func differJSON(a, b []byte) string {
 		px, py := string(x.StackPointer()), string(y.StackPointer())
 		if px != py || tx.String() != ty.String() || tx.Kind() != ty.Kind() {
 			switch {
-			case ends(ty): // the other side has one more, and only it names that
+			case ends(ty): // a has one more value, at px
 			case ends(tx), py < px:
 				px = py
 			}
@@ -177,9 +177,10 @@ func differJSON(a, b []byte) string {
 	}
 }
 
+// ends reports whether t ends an object or an array.
 func ends(t jsontext.Token) bool { return t.Kind() == '}' || t.Kind() == ']' }
 
-// quoteName makes a field's name fit for a message, whatever it holds.
+// QuoteName returns name in quotes for a message, cut to 120 bytes.
 func QuoteName(name string) string {
 	if len(name) > 120 {
 		name = name[:120] + "…"
@@ -187,7 +188,8 @@ func QuoteName(name string) string {
 	return strconv.Quote(name)
 }
 
-// lookupJSON is the raw value at a pointer.
+// Lookup returns the raw value at a JSON pointer of body. It returns false if there is
+// no such value or body is not JSON up to it.
 func Lookup(body []byte, pointer string) (jsontext.Value, bool) {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	for {

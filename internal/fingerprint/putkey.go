@@ -10,8 +10,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// putKey puts the key into a body: at a JSON pointer, or into a form under the
-// pointer's one name. The rest of the body stays as it is, byte for byte.
+// PutKey returns body with key at a JSON pointer, or in a form as the field that the
+// pointer's one step names. The rest of a JSON body stays the same, byte for byte; in a
+// form, other fields of the same name are removed. PutKey fails if a JSON body has no
+// object to put the key into.
 func PutKey(contentType string, body []byte, pointer, key string) ([]byte, error) {
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	if mediaType == "application/x-www-form-urlencoded" {
@@ -34,7 +36,7 @@ func PutKey(contentType string, body []byte, pointer, key string) ([]byte, error
 		}
 		at := d.InputOffset()
 		if token.Kind() == '"' && string(d.StackPointer()) == pointer {
-			if kind, n := d.StackIndex(d.StackDepth()); kind == '{' && n%2 == 1 { // the member is there: its value is replaced
+			if kind, n := d.StackIndex(d.StackDepth()); kind == '{' && n%2 == 1 { // the member exists: replace its value
 				value, err := d.ReadValue()
 				if err != nil {
 					return nil, fmt.Errorf("the body is not JSON: %w", err)
@@ -57,11 +59,13 @@ func PutKey(contentType string, body []byte, pointer, key string) ([]byte, error
 	}
 }
 
+// hasMember reports whether body has a value at the pointer.
 func hasMember(body []byte, pointer string) bool {
 	_, ok := Lookup(body, pointer)
 	return ok
 }
 
+// splice returns body with the bytes from from to to replaced by with.
 func splice(body []byte, from, to int64, with []byte) []byte {
 	out := make([]byte, 0, len(body)+len(with))
 	out = append(out, body[:from]...)
@@ -69,7 +73,8 @@ func splice(body []byte, from, to int64, with []byte) []byte {
 	return append(out, body[to:]...)
 }
 
-// setPair puts name=value into a raw query in place of any that is there.
+// SetPair returns the raw query or form with the pair name=value at its end, and
+// without other pairs of that name.
 func SetPair(raw, name, value string) string {
 	var kept []string
 	for _, pair := range strings.Split(raw, "&") {
