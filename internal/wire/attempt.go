@@ -1,3 +1,7 @@
+// Package wire makes one attempt on the wire. It takes a caller's request apart and
+// removes secrets from what is recorded, builds the request of an attempt from the
+// record, puts the key into its place, sends it at most once, and reads the reply. It
+// knows no policy and no contract: the root package passes what it needs as options.
 package wire
 
 import (
@@ -17,45 +21,64 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// wire is what the trace callbacks of one attempt saw.
+// connTrace observes through httptrace whether one attempt got a connection.
 type connTrace struct {
-	asked atomic.Bool // a connection was asked for: the transport tells of what it does
-	had   atomic.Bool // a connection was had: from here on something may have been written
+	asked atomic.Bool // the transport asked for a connection, so it calls trace
+	had   atomic.Bool // the transport got one, so something may have been written
 	trace httptrace.ClientTrace
 }
 
+// traced returns ctx with the trace. A transport of net/http calls it.
 func (w *connTrace) traced(ctx context.Context) context.Context {
 	w.trace.GetConn = func(string) { w.asked.Store(true) }
 	w.trace.GotConn = func(httptrace.GotConnInfo) { w.had.Store(true) }
 	return httptrace.WithClientTrace(ctx, &w.trace)
 }
 
-// unsent is positive proof that nothing was written: the transport tells of its
-// connections, and had none. A transport that tells nothing proves nothing.
+// unsent reports whether it is proven that nothing was written: the transport calls the
+// trace and got no connection. A transport that does not call it proves nothing.
 func (w *connTrace) unsent() bool { return w.asked.Load() && !w.had.Load() }
 
-// exchange is what one attempt left: evidence, and the reply where there is one.
+// Exchange is the result of one attempt: its evidence, and its reply if there is one.
 type Exchange struct {
+	// Evidence is what the attempt proved.
 	lifecycle.Evidence
-	Reply  *journal.Reply
-	Header http.Header // the reply's headers, with what is not journaled
+
+	// Reply is the reply as it is recorded. nil: there is no complete reply.
+	Reply *journal.Reply
+
+	// Header holds all headers of the reply, secrets included. nil: there is no reply.
+	Header http.Header
+
+	// Status is the HTTP status. 0: there is no reply.
 	Status int
-	Err    error // why there is no reply, or what was wrong with it; without URL and secrets
+
+	// Err is why there is no complete reply, or says what the server replied if the reply
+	// leaves the intent open. It contains no URL and no secrets. nil: there is no error.
+	Err error
 }
 
-// sendOptions says how one attempt is made.
+// SendOptions are the options of Send.
 type SendOptions struct {
-	Base      http.RoundTripper         // what the attempt goes through
-	MaxReply  int64                     // the longest body that is kept, in bytes
-	Authorize func(*http.Request) error // signs the request, or adds credentials; nil: nothing does
-	Redact    []string                  // query parameters that are secrets besides the known ones
+	// Base sends the request. It must not be nil, retry or follow redirects.
+	Base http.RoundTripper
 
-	// judge returns what a whole reply proves.
+	// MaxReply is the greatest length of a body that is kept, in bytes.
+	MaxReply int64
+
+	// Authorize signs the request or adds credentials before it is sent. If it fails,
+	// nothing is sent. nil: the request is sent as it is.
+	Authorize func(*http.Request) error
+
+	// Redact lists query parameters that are secret in addition to the known ones.
+	Redact []string
+
+	// Judge returns what a complete reply proves. It must not be nil.
 	Judge func(*http.Response, *journal.Reply) lifecycle.Evidence
 }
 
-// send makes one attempt: one write to the wire at most, the whole reply read
-// before it returns, redirects never followed. ctx bounds it.
+// Send makes one attempt. It writes the request at most once, follows no redirect, and
+// reads the whole reply before it returns. ctx bounds the attempt.
 func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
 	req := w.HTTP(w.trace.traced(ctx))
 	body := req.Body
@@ -64,7 +87,7 @@ func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
 			return Exchange{Evidence: lifecycle.Evidence{Result: lifecycle.NotSent, Reason: "not authorized"},
 				Err: fmt.Errorf("Policy.Authorize: %w", HideSecrets(err, req, w.place, o.Redact))}
 		}
-		// Whatever it did to them: the journaled bytes, under the key.
+		// Undo what Authorize did to the body and the key.
 		req.Body, req.GetBody, req.ContentLength = body, nil, int64(len(w.body))
 		w.keepKey(req)
 	}
@@ -99,14 +122,14 @@ func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
 	return x
 }
 
-// readReply reads the whole reply. A body over the limit is read on to its end
-// for its length and hash, and only what fits is kept.
+// readReply reads the whole reply. Of a body that is longer than limit, it keeps only
+// the length and the hash.
 func readReply(resp *http.Response, limit int64) (*journal.Reply, error) {
 	r := &journal.Reply{Status: resp.StatusCode, Proto: resp.Proto, Header: withoutSecrets(resp.Header)}
 	var err error
 	switch n := resp.ContentLength; {
 	case resp.Body == http.NoBody || n == 0 || (resp.Request != nil && resp.Request.Method == http.MethodHead):
-		// A length without a body, as HEAD has it, says nothing about what follows.
+		// The reply to HEAD has a Content-Length and no body.
 		_, err = io.Copy(io.Discard, resp.Body)
 	case n > 0 && n <= limit:
 		r.Body = make([]byte, n)
@@ -114,7 +137,7 @@ func readReply(resp *http.Response, limit int64) (*journal.Reply, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
-			_, err = io.Copy(io.Discard, resp.Body) // to the end, so that the connection lives on
+			_, err = io.Copy(io.Discard, resp.Body) // to the end, so that the connection is used again
 		}
 	default:
 		r.Body, err = io.ReadAll(io.LimitReader(resp.Body, limit))
@@ -140,7 +163,8 @@ func readReply(resp *http.Response, limit int64) (*journal.Reply, error) {
 	return r, nil
 }
 
-// withoutURL drops what net/url puts before an error: the URL may hold secrets.
+// WithoutURL returns the error inside a *url.Error, whose text has a URL that may hold
+// secrets. It returns any other error as it is.
 func WithoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) && u.Err != nil {
@@ -149,7 +173,8 @@ func WithoutURL(err error) error {
 	return err
 }
 
-// reasonOf names an error in a word or two, for the journal.
+// reasonOf returns a name of an attempt's error in a few words, for the history. It
+// returns otherwise if the error has no name of its own.
 func reasonOf(err error, otherwise string) string {
 	var dns *net.DNSError
 	var op *net.OpError

@@ -12,23 +12,24 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// secrets is what a request carries that never reaches the journal or a log. It
-// lives as long as the caller's call; for recovered attempts WithTransport and
-// Policy.Authorize put such things back.
+// Secrets holds the parts of a request that are neither recorded nor logged. The zero
+// value has none. It is kept in memory for the attempts of the caller's own call; for
+// recovered intents WithTransport and Policy.Authorize add credentials.
 type Secrets struct {
-	header http.Header
-	query  string // raw pairs
-	user   *url.Userinfo
+	header http.Header   // headers
+	query  string        // raw pairs of the query
+	user   *url.Userinfo // user and password of the URL
 }
 
-// secretWords in a header's name make its value a secret.
+// secretWords lists words that make a header's value a secret if its name contains
+// one.
 var secretWords = []string{
 	"auth", "cookie", "token", "secret", "password", "passwd", "credential", "signature",
 	"session", "api-key", "apikey", "access-key", "accesskey", "private-key", "dpop", "jwt",
 	"subscription-key", "functions-key",
 }
 
-// secretQueries are the query names whose values are secrets wherever they stand.
+// secretQueries lists the query parameters whose values are secrets.
 var secretQueries = []string{
 	"access_token", "accesstoken", "refresh_token", "id_token", "auth_token", "token", "jwt",
 	"api_key", "api-key", "apikey", "key", "access_key", "accesskey", "subscription-key",
@@ -37,8 +38,8 @@ var secretQueries = []string{
 	"x-goog-signature", "x-goog-credential", "auth", "authorization", "credential", "session", "sessionid",
 }
 
-// secretHeader tells whether a header's value must not be kept. keyHeader is the
-// one that carries the idempotency key, which is no secret.
+// secretHeader reports whether a header must not be recorded, by its name or its
+// values. keyHeader carries the idempotency key, which is no secret.
 func secretHeader(name string, values []string, keyHeader string) bool {
 	if strings.EqualFold(name, keyHeader) || strings.EqualFold(name, journal.DefaultKeyHeader) {
 		return false
@@ -46,8 +47,8 @@ func secretHeader(name string, values []string, keyHeader string) bool {
 	return !plainHeader(name) && secretName(name) || secretValue(values)
 }
 
-// plainHeader tells the headers that most requests and replies have, whose names have
-// no secret word in them: they need not be looked through for each word.
+// plainHeader reports whether name is one of the headers that most requests and
+// replies have. Their names contain no secret word, so they are not searched for one.
 func plainHeader(name string) bool {
 	switch name {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Accept-Ranges", "Age", "Cache-Control",
@@ -59,10 +60,10 @@ func plainHeader(name string) bool {
 	return false
 }
 
-// secretName tells whether a header's name has a secret word in it, in any case, with
+// secretName reports whether a header's name contains a secret word, in any case, with
 // dashes or underscores.
 func secretName(name string) bool {
-	var space [64]byte // no header's name is read without one, so it costs nothing
+	var space [64]byte // enough for most names, without an allocation
 	lower := space[:0]
 	for i := range len(name) {
 		b := name[i]
@@ -82,12 +83,12 @@ func secretName(name string) bool {
 	return false
 }
 
-// secretValue tells whether one of a header's values begins with the name of a scheme
-// that credentials come with.
+// secretValue reports whether one of a header's values starts with the name of an
+// authentication scheme.
 func secretValue(values []string) bool {
 	for _, v := range values {
 		if v == "" || strings.IndexByte("bBdDnNhH", v[0]) < 0 {
-			continue // not the first letter of any: most values, dates above all
+			continue // no scheme starts with this letter: most values, above all dates
 		}
 		if scheme, _, ok := strings.Cut(v, " "); ok {
 			switch strings.ToLower(scheme) {
@@ -99,7 +100,7 @@ func secretValue(values []string) bool {
 	return false
 }
 
-// containsText is bytes.Contains for a text that is not empty.
+// containsText reports whether b contains text, which is not empty.
 func containsText(b []byte, text string) bool {
 	for i := 0; i+len(text) <= len(b); i++ {
 		if b[i] == text[0] && string(b[i:i+len(text)]) == text {
@@ -109,12 +110,15 @@ func containsText(b []byte, text string) bool {
 	return false
 }
 
+// secretQuery reports whether a query parameter must not be recorded. keyQuery carries
+// the key, which is no secret; declared lists further secrets.
 func secretQuery(name, keyQuery string, declared []string) bool {
 	is := func(s string) bool { return strings.EqualFold(s, name) }
 	return name != keyQuery && (slices.ContainsFunc(secretQueries, is) || slices.ContainsFunc(declared, is))
 }
 
-// splitQuery parts a raw query into what is kept and what is secret.
+// splitQuery splits a raw query into the pairs that are recorded and the secret ones,
+// and returns the names of the secret ones.
 func splitQuery(raw, keyQuery string, declared []string) (kept, secret string, names []string) {
 	if raw == "" {
 		return "", "", nil
@@ -134,8 +138,8 @@ func splitQuery(raw, keyQuery string, declared []string) (kept, secret string, n
 	return strings.Join(keep, "&"), strings.Join(hide, "&"), names
 }
 
-// withoutSecrets is those of a reply's headers that may be kept. The values are the
-// reply's own: nothing writes into them, since callers get copies.
+// withoutSecrets returns the headers of a reply that are recorded. They share their
+// values with h: no caller modifies them, since callers get copies.
 func withoutSecrets(h http.Header) http.Header {
 	kept := make(http.Header, len(h))
 	for name, values := range h {
@@ -146,7 +150,7 @@ func withoutSecrets(h http.Header) http.Header {
 	return kept
 }
 
-// redacted is an error whose text had secrets in it.
+// redacted is an error whose text contained secrets, with a text without them.
 type redacted struct {
 	text string
 	err  error
@@ -156,12 +160,13 @@ func (e *redacted) Error() string { return e.text }
 
 func (e *redacted) Unwrap() error { return e.err }
 
-// shortestSecret is not hidden in an error's text if it is shorter: hiding every
-// "1" would hide what happened.
+// shortestSecret is the length in bytes of the shortest secret that is removed from an
+// error's text. Removing every "1" would make the text unreadable.
 const shortestSecret = 4
 
-// hideSecrets takes a request's secrets out of the text of the error that it ended
-// with: many transports put the whole URL there.
+// HideSecrets returns err with the secrets of req replaced by [redacted] in its text,
+// because many transports put the whole URL there. The result wraps err, and is err
+// itself if its text contains none.
 func HideSecrets(err error, req *http.Request, place journal.KeyPlace, redact []string) error {
 	whole := err.Error()
 	text := whole
@@ -194,23 +199,28 @@ func HideSecrets(err error, req *http.Request, place journal.KeyPlace, redact []
 	return &redacted{text, err}
 }
 
-// head is a request as it is journaled: everything but its body and its secrets.
-// On disk it is text: the method and the URL, a line for each header, and a line
-// that begins with - for each thing left out.
+// Head is a request as it is recorded: everything but its body, its key and its
+// secrets. The record has it as text: a line with the method and the URL, a line for
+// each header, and for each part that was removed a line that starts with "-". The
+// zero value is no request.
 type Head struct {
-	method  string
-	url     *url.URL
-	host    string // where it is not the URL's
-	header  http.Header
-	Removed []string // "header Authorization", "query api_key", "userinfo"
+	method string
+	url    *url.URL
+	host   string // empty: the URL's host
+	header http.Header
+
+	// Removed names the secrets that the request had: "header Authorization", "query
+	// api_key", "userinfo". nil: it had none.
+	Removed []string
 }
 
-// isZero reports whether h is no request.
+// IsZero reports whether h is the zero value.
 func (h Head) IsZero() bool { return h.url == nil }
 
-// contentType returns the request's media type as it was given.
+// ContentType returns the request's header Content-Type as it was given.
 func (h Head) ContentType() string { return h.header.Get("Content-Type") }
 
+// Encode returns h as text. DecodeHead is its inverse.
 func (h Head) Encode() []byte {
 	b := make([]byte, 0, 256)
 	b = append(b, h.method...)
@@ -223,6 +233,8 @@ func (h Head) Encode() []byte {
 	return codec.AppendLines(b, h.header, h.Removed)
 }
 
+// DecodeHead decodes the text that Encode made. It fails if the first line has no
+// method or no URL.
 func DecodeHead(text []byte) (Head, error) {
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	method, target, ok := strings.Cut(string(first), " ")
@@ -239,7 +251,8 @@ func DecodeHead(text []byte) (Head, error) {
 	return h, nil
 }
 
-// targetOf is where an intent goes, without query.
+// Target returns the method, host and path of an intent's request, or "tool " and the
+// tool's name. It contains no query, which may hold secrets.
 func Target(r *journal.Record) string {
 	if r.Terms.Tool {
 		return "tool " + r.Operation.Name

@@ -15,16 +15,23 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// readOptions says how a request is taken apart.
+// ReadOptions are the options of Read.
 type ReadOptions struct {
-	Place      journal.KeyPlace // where the key goes: what the request has there is left out
-	Redact     []string         // query parameters that are secrets besides the known ones
-	MaxPayload int64            // the longest body, in bytes
+	// Place is where an attempt carries the key. Read removes what the request has there.
+	Place journal.KeyPlace
+
+	// Redact lists query parameters that are secret in addition to the known ones.
+	Redact []string
+
+	// MaxPayload is the greatest length of a body, in bytes. A longer one is an error.
+	MaxPayload int64
 }
 
-// readRequest takes a caller's request apart, without changing it: the head that
-// is journaled, the body's exact bytes, and the secrets that only this process
-// keeps. The request's body is read to its end and closed.
+// Read takes a caller's request apart. It returns the head that is recorded, the exact
+// bytes of the body, and the secrets, which are not recorded. It reads the body to its
+// end and closes it, and does not modify the request otherwise. It fails if the request
+// cannot be sent or recorded exactly, its body cannot be read, or the body is longer
+// than MaxPayload.
 func Read(req *http.Request, o ReadOptions) (Head, []byte, Secrets, error) {
 	if req == nil {
 		return Head{}, nil, Secrets{}, errors.New("the request is nil")
@@ -41,7 +48,7 @@ func Read(req *http.Request, o ReadOptions) (Head, []byte, Secrets, error) {
 		return Head{}, nil, Secrets{}, err
 	}
 
-	h := Head{method: req.Method, header: make(http.Header, len(req.Header)+1)} // and the key's
+	h := Head{method: req.Method, header: make(http.Header, len(req.Header)+1)} // one more: the key's
 	if h.method == "" {
 		h.method = http.MethodGet
 	}
@@ -51,11 +58,11 @@ func Read(req *http.Request, o ReadOptions) (Head, []byte, Secrets, error) {
 	for _, values := range req.Header {
 		count += len(values)
 	}
-	copies := make([]string, 0, count) // of all values, in one piece
+	copies := make([]string, 0, count) // all values in one allocation
 	for name, values := range req.Header {
 		switch {
 		case strings.EqualFold(name, keyHeader), volatileHeader(name):
-			continue // ours to set, or different in each attempt
+			continue // set in each attempt
 		case secretHeader(name, values, keyHeader):
 			if s.header == nil {
 				s.header = http.Header{}
@@ -64,7 +71,7 @@ func Read(req *http.Request, o ReadOptions) (Head, []byte, Secrets, error) {
 			h.Removed = append(h.Removed, "header "+name)
 			continue
 		}
-		if len(values) == 0 { // which only means something for one header: none of the usual kind
+		if len(values) == 0 { // only User-Agent has a meaning without a value: net/http sends none
 			if http.CanonicalHeaderKey(name) == "User-Agent" {
 				h.header["User-Agent"] = []string{""}
 			}
@@ -79,7 +86,7 @@ func Read(req *http.Request, o ReadOptions) (Head, []byte, Secrets, error) {
 		h.Removed = append(h.Removed, "userinfo")
 	}
 	clean.Fragment, clean.RawFragment = "", ""
-	if clean.Opaque != "" { // as it reads back from the journal: each attempt sends the same
+	if clean.Opaque != "" { // make it what DecodeHead returns, so that each attempt sends the same
 		plain, err := url.Parse(clean.Scheme + ":" + clean.Opaque)
 		if err != nil {
 			return Head{}, nil, Secrets{}, fmt.Errorf("the request's URL has an Opaque part that cannot be read: set Path and RawPath instead")
@@ -98,8 +105,8 @@ func Read(req *http.Request, o ReadOptions) (Head, []byte, Secrets, error) {
 	return h, body, s, nil
 }
 
-// volatileHeader names what SDKs put in anew for each attempt, and what net/http
-// takes from the request's other fields.
+// volatileHeader reports whether SDKs set the header to another value in each attempt,
+// or net/http derives it from other fields of the request. It is not recorded.
 func volatileHeader(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "X-Stripe-Client-Telemetry", "X-Stainless-Retry-Count", "Content-Length", "Transfer-Encoding", "Connection", "Host", "Trailer":
@@ -108,6 +115,8 @@ func volatileHeader(name string) bool {
 	return false
 }
 
+// readBody returns the request's body. It fails if the body is longer than limit, or
+// has another length than ContentLength.
 func readBody(req *http.Request, limit int64) ([]byte, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, nil
@@ -145,7 +154,7 @@ func readBody(req *http.Request, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// fingerprinted is the part of a request that its fingerprint covers.
+// Payload returns the part of the request that its fingerprint covers.
 func (h Head) Payload(body []byte, place journal.KeyPlace, ignore []string) fingerprint.Payload {
 	host := h.url.Host
 	if h.host != "" {
@@ -158,22 +167,26 @@ func (h Head) Payload(body []byte, place journal.KeyPlace, ignore []string) fing
 	}
 }
 
-// wireRequest is what an attempt of an intent sends: the journaled head and bytes,
-// the key in its place, and the credentials of the call at hand. It serves one
-// attempt: what it goes through may write into the headers.
+// Request is the request of one attempt: the recorded head and payload, the key in its
+// place, and the secrets of the caller's own call. It can be sent once, because
+// transports may modify the headers.
 type Request struct {
 	head     Head
 	body     []byte
 	place    journal.KeyPlace
 	key      string
-	keyValue string // of its header, where it is in one
+	keyValue string // the header's value, if the key is in a header
+
+	// AsksJSON is true if the request asks for a JSON reply, by its Accept header or,
+	// if that leaves it open, by sending JSON.
 	AsksJSON bool
 
-	trace connTrace // of the attempt
-	sent  sendBody  // its body
+	trace connTrace // observes the attempt
+	sent  sendBody  // is the body that net/http reads
 }
 
-// newWireRequest is a journaled request as it is sent.
+// NewRequest returns the request of an attempt of r, with the secrets s. It fails if the
+// recorded head cannot be decoded, or the key cannot be put into the body.
 func NewRequest(r *journal.Record, s Secrets) (*Request, error) {
 	h, err := DecodeHead(r.Head)
 	if err != nil {
@@ -182,8 +195,9 @@ func NewRequest(r *journal.Record, s Secrets) (*Request, error) {
 	return h.Request(r, s)
 }
 
-// wire puts the key into its place, which may be in the body, and the credentials
-// of the call at hand back. h is the caller's no longer.
+// Request returns the request of an attempt of r, of which h is the decoded head, with
+// the secrets s. It fails if the key cannot be put into the body. Request modifies h,
+// which the caller must not use any more.
 func (h Head) Request(r *journal.Record, s Secrets) (w *Request, err error) {
 	w = &Request{head: h, body: r.Payload, place: r.Terms.KeyPlace, key: r.Key, AsksJSON: wantsJSON(h.header)}
 	header, query, field := w.place.Header(), w.place.Query(), w.place.Field()
@@ -203,12 +217,12 @@ func (h Head) Request(r *journal.Record, s Secrets) (w *Request, err error) {
 		}
 	}
 	if r.Terms.FirstSent != "" {
-		// The window's start is journaled and the same in every attempt.
+		// WindowStart is recorded, so it is the same in every attempt.
 		at := r.Summary().WindowStart.UTC().Format(http.TimeFormat)
 		h.header[http.CanonicalHeaderKey(r.Terms.FirstSent)] = []string{at}
 	}
 	for name, values := range s.header {
-		h.header[name] = slices.Clone(values) // what signs a request may write into it
+		h.header[name] = slices.Clone(values) // Policy.Authorize may modify it
 	}
 	if s.query != "" {
 		if h.url.RawQuery != "" {
@@ -224,17 +238,18 @@ func (h Head) Request(r *journal.Record, s Secrets) (w *Request, err error) {
 	return w, nil
 }
 
-// host returns the host that the attempt goes to.
+// Host returns the host of the request's URL.
 func (w *Request) Host() string { return w.head.url.Host }
 
-// Target returns the method and where the attempt goes, without the query, which
-// may hold the key and secrets.
+// Target returns the request's method and URL without its query, which may hold the
+// key and secrets.
 func (w *Request) Target() (method string, target *url.URL) {
 	u := w.head.url
 	return w.head.method, &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 }
 
-// keepKey puts the key back, whatever Policy.Authorize did to the request.
+// keepKey puts the key into its place in req again, in case Policy.Authorize removed or
+// changed it.
 func (w *Request) keepKey(req *http.Request) {
 	if name := w.place.Header(); name != "" {
 		name = http.CanonicalHeaderKey(name)
@@ -243,20 +258,22 @@ func (w *Request) keepKey(req *http.Request) {
 		}
 		req.Header[name] = []string{w.keyValue}
 	}
-	// A query that has it stays as it is: it may have been signed.
+	// A query that has the key stays as it is, since Policy.Authorize may have signed it.
 	if name := w.place.Query(); name != "" && req.URL.Query().Get(name) != w.key {
 		req.URL.RawQuery = fingerprint.SetPair(req.URL.RawQuery, name, w.key)
 	}
 }
 
-// sendBody is a request's body that net/http cannot rewind, so that it cannot
-// send the request a second time behind our back: there is no GetBody, and it is
-// never nil or http.NoBody, since a bodyless request is sent again even so.
+// sendBody is a request's body that net/http cannot read a second time, so that it
+// never sends the request again on its own. For the same reason the request has no
+// GetBody, and an empty body is a sendBody too: net/http also sends requests again
+// whose body is nil or http.NoBody.
 type sendBody struct{ bytes.Reader }
 
+// Close does nothing.
 func (*sendBody) Close() error { return nil }
 
-// request is the request of the attempt that is bounded by ctx.
+// HTTP returns the request as net/http sends it, bounded by ctx.
 func (w *Request) HTTP(ctx context.Context) *http.Request {
 	w.sent.Reset(w.body)
 	req := http.Request{
@@ -267,8 +284,8 @@ func (w *Request) HTTP(ctx context.Context) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// wantsJSON tells whether JSON was asked for: by Accept, or, where Accept leaves
-// it open, by sending JSON.
+// wantsJSON reports whether a request with the headers h asks for JSON: by Accept or, if
+// Accept leaves it open, by sending JSON.
 func wantsJSON(h http.Header) bool {
 	accept := strings.ToLower(h.Get("Accept"))
 	if strings.Contains(accept, "json") {

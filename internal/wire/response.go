@@ -8,14 +8,16 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// replyBody is a recorded reply's body.
+// replyBody is the body of a recorded reply.
 type replyBody struct{ bytes.Reader }
 
+// Close does nothing.
 func (*replyBody) Close() error { return nil }
 
-// response makes an http.Response out of a recorded reply.
+// Response returns a recorded reply as an http.Response to req, which may be nil. It
+// shares the body's bytes with r, which the response only reads.
 func Response(r *journal.Reply, req *http.Request) *http.Response {
-	whole := &struct { // in one piece
+	whole := &struct { // one allocation
 		resp http.Response
 		body replyBody
 	}{resp: http.Response{
@@ -34,10 +36,10 @@ func Response(r *journal.Reply, req *http.Request) *http.Response {
 	return resp
 }
 
-// statusLine is a status as http.Response.Status has it.
+// statusLine returns the text of http.Response.Status for a status code.
 func statusLine(code int) string {
 	if code == http.StatusOK {
-		return "200 OK" // as most are
+		return "200 OK" // the most frequent one
 	}
 	line := strconv.Itoa(code)
 	if text := http.StatusText(code); text != "" {

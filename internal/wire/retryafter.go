@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// seconds reads a count of seconds as headers have it.
+// seconds parses a number of seconds in a header. It returns false if s is no number or
+// is negative.
 func seconds(s string) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
 	if err != nil || n < 0 || n != n {
@@ -16,8 +17,9 @@ func seconds(s string) (time.Duration, bool) {
 	return time.Duration(min(n, 1e9) * float64(time.Second)), true
 }
 
-// retryAfter is how long the far side asks to be left alone: Retry-After in
-// seconds or as a date, else RateLimit-Reset in seconds. 0: it does not say.
+// RetryAfter returns how long after now the server asks the client to wait: the header
+// Retry-After in seconds or as a date, or else RateLimit-Reset in seconds. It returns 0
+// if the reply has neither.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	if v := h.Get("Retry-After"); v != "" {
 		if d, ok := seconds(v); ok {

@@ -10,9 +10,9 @@ import (
 	"github.com/idem-go/idem/internal/codec"
 )
 
-// sendable refuses what net/http would refuse only when it writes, or before it
-// asks for a connection, so that a mistake is never taken for an attempt that may
-// have arrived; and what would not read back from the journal as it is.
+// validateRequest returns an error if net/http would refuse to send the request, so
+// that a mistake is found before an attempt and not taken for one. It also returns an
+// error if the request cannot be read back from the journal unchanged.
 func validateRequest(req *http.Request) error {
 	if req.Method != "" && !codec.IsToken(req.Method) {
 		return fmt.Errorf("the request's method %q is none: letters are needed", req.Method)
@@ -52,8 +52,8 @@ func validateRequest(req *http.Request) error {
 	return nil
 }
 
-// isHost tells whether s can be a host, with or without a port, that reads back as
-// it is. Names and IPv4 addresses take the short way.
+// isHost reports whether s is a host, with or without a port, that can be read back
+// from the journal unchanged. Names and IPv4 addresses are not parsed as a URL.
 func isHost(s string) bool {
 	name, port, _ := strings.Cut(s, ":")
 	plain := name != ""
