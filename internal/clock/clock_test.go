@@ -9,9 +9,9 @@ import (
 	"github.com/idem-go/idem/internal/clock"
 )
 
-// TestClocksDoNotOutrunTheTime: two processes with one wall clock that read each
-// other's rows tell the same time as it, however often they do. Time that ran ahead
-// would shorten every window, for ever.
+// TestClocksDoNotOutrunTheTime tests that the clocks of two processes that read each
+// other's records stay equal to their common wall clock. Journal time that runs ahead
+// would shorten every window.
 func TestClocksDoNotOutrunTheTime(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -28,9 +28,9 @@ func TestClocksDoNotOutrunTheTime(t *testing.T) {
 	}
 }
 
-// TestAClockThatIsBehindGoesOnFromTheLatestRow: the wall clock was set back while no
-// process ran, or is another machine's. No time that was written down is later than
-// now, and from there on the time goes as the wall clock does.
+// TestAClockThatIsBehindGoesOnFromTheLatestRow tests a wall clock that was set back
+// while no process ran, or that is another machine's. Journal time goes on from the
+// latest recorded time, as fast as the wall clock.
 func TestAClockThatIsBehindGoesOnFromTheLatestRow(t *testing.T) {
 	t.Parallel()
 	wall := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -46,9 +46,9 @@ func TestAClockThatIsBehindGoesOnFromTheLatestRow(t *testing.T) {
 	require.False(t, c.Now().Before(row.Add(time.Second)))
 }
 
-// TestReadingTheClockAddsNothing: a reading has two parts, and what lies between
-// taking the one and the other differs from time to time. However often the clock is
-// read, that does not add up: it is at most what the worst reading had.
+// TestReadingTheClockAddsNothing tests that the time between taking the wall part and
+// the monotonic part of a reading does not add up: the offset is at most the longest
+// such time of one reading.
 func TestReadingTheClockAddsNothing(t *testing.T) {
 	t.Parallel()
 	worst := time.Duration(0)

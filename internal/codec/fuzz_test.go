@@ -12,10 +12,10 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// What the journal wrote it reads again as it was; what it did not write, because
-// the disk changed it, is an error or something, and never a panic.
+// These tests check that encoded values decode to the same values, and that other bytes,
+// such as those that a disk changed, never make a decoder panic.
 
-// nanoTime is a time as rows have it.
+// nanoTime returns a time as a decoder returns it.
 func nanoTime(ns int64) time.Time {
 	if ns == 0 {
 		return time.Time{}
@@ -67,7 +67,7 @@ func FuzzTriesRow(f *testing.F) {
 	})
 }
 
-// asReply is text as net/http can have read it: one line, without blanks around it.
+// asReply returns s as net/http can have read it: one line, without blanks around it.
 func asReply(s string) string {
 	return strings.Trim(strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\r' {
@@ -109,7 +109,8 @@ func FuzzReplyRow(f *testing.F) {
 	})
 }
 
-// validName tells of a header's name as RFC 9110 has it, with code of the tests' own.
+// validName reports whether RFC 9110 allows the header's name. It shares no code with
+// the package.
 func validName(name string) bool {
 	for _, r := range name {
 		if r > 'z' || !strings.ContainsRune("!#$%&'*+-.^_`|~0123456789", r) && !(r >= 'a' && r <= 'z') && !(r >= 'A' && r <= 'Z') {
@@ -131,7 +132,7 @@ func FuzzParts(f *testing.F) {
 	})
 }
 
-// cutAll takes as many parts off as there are, and frames them again.
+// cutAll cuts all parts off b and returns them, also framed again.
 func cutAll(b []byte) (parts []string, again []byte) {
 	for len(b) > 0 {
 		part, rest, ok := codec.CutPart(b)
@@ -143,7 +144,7 @@ func cutAll(b []byte) (parts []string, again []byte) {
 	return parts, again
 }
 
-// framed frames texts by their lengths, with code of the tests' own.
+// framed frames texts by their lengths. It shares no code with the package.
 func framed(texts ...string) (b []byte) {
 	for _, s := range texts {
 		n := uint64(len(s))

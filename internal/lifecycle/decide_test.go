@@ -12,7 +12,8 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// TestMeet is the table of what Begin and Do find, in the pure function.
+// TestMeet is the table of decisions: state, owner and payload of a recorded intent,
+// and what a call does with it.
 func TestMeet(t *testing.T) {
 	t.Parallel()
 	const here, alive, dead, nobody = journal.OwnedBySelf, journal.OwnedByLive, journal.OwnedByDead, journal.Unowned
@@ -55,12 +56,11 @@ func TestMeet(t *testing.T) {
 }
 
 // TestLifeProperties walks random histories of attempts, claims and calls, and
-// compares each standing with what a list of all that was done allows. Failed
-// means that nothing happened: every attempt of the whole history, those a dead
-// owner may have made included, was provably not sent or refused, or a stored
-// reply spoke for all of them. Without a contract, what might have been sent is
-// never sent again. Only a settled state is final, and nothing moves a window
-// once something may have been sent.
+// compares each summary with a list of all steps. An intent is Failed only if every
+// attempt of its history, those that a dead owner may have made included, is proven
+// not sent or refused, or a stored reply holds for all of them. Without a contract, an
+// intent that may have been sent is never sent again. Only a settled state is final,
+// and a window never moves after an attempt that may have been sent.
 func TestLifeProperties(t *testing.T) {
 	t.Parallel()
 	const histories = 20_000
@@ -87,18 +87,18 @@ func TestLifeProperties(t *testing.T) {
 type randomHistory struct {
 	t      *testing.T
 	random *rand.Rand
-	keeps  bool // the far side keeps keys
+	keeps  bool // the contract keeps keys
 	terms  journal.Terms
 	clock  int
 
 	st       journal.Summary
-	done     []string // everything, for the message
-	unproven int      // attempts, and silences of dead owners, that may have had their effect
-	reached  int      // attempts that were not proven unsent
+	done     []string // all steps, for the message
+	unproven int      // attempts, and takeovers, that may have had an effect
+	reached  int      // attempts that are not proven unsent
 	attempts int
 }
 
-// step is a claim, by whoever finds the intent, or an attempt.
+// step claims the intent or makes an attempt.
 func (h *randomHistory) step() {
 	h.clock++
 	before := h.st
@@ -111,7 +111,7 @@ func (h *randomHistory) step() {
 		return
 	}
 	if !lifecycle.MaySend(before, h.retention(), time.Second, at(h.clock)) {
-		require.False(h.t, h.keeps, "%v", h.done) // an hour is never over here
+		require.False(h.t, h.keeps, "%v", h.done) // a history takes less than the hour of retention
 		require.True(h.t, before.MayHaveExecuted, "%v: not sent although nothing can have been sent", h.done)
 		h.st.State = journal.InDoubt
 		return
@@ -127,7 +127,7 @@ func (h *randomHistory) retention() time.Duration {
 	return 0
 }
 
-// claim is by the owner itself, after a release, or by one that found it dead.
+// claim claims the intent after a release, or from an owner that died.
 func (h *randomHistory) claim(open bool) {
 	before, owner := h.st, journal.Unowned
 	if open && h.random.IntN(2) == 0 {
@@ -135,7 +135,7 @@ func (h *randomHistory) claim(open bool) {
 	}
 	h.st = lifecycle.Claim(before, owner, h.terms, at(h.clock))
 	if owner == journal.OwnedByDead && !h.terms.MarksAttempts {
-		h.unproven++ // its silence proves nothing
+		h.unproven++ // the dead owner may have made an attempt
 		h.reached++
 	}
 	h.note(fmt.Sprintf("claimed from %v", owner))
@@ -178,7 +178,7 @@ func (h *randomHistory) attempt() {
 		require.True(h.t, h.unproven == 0 || a.stored, "%v: it failed, although something may have happened", h.done)
 		require.False(h.t, st.MayHaveExecuted, "%v", h.done)
 		require.Equal(h.t, h.reached == 0, st.Failure == journal.FailedNotSent, "%v", h.done)
-		h.unproven = 0 // proven to have done nothing
+		h.unproven = 0 // every attempt is proven to have had no effect
 	case move == lifecycle.MoveRetry:
 		require.True(h.t, more, "%v", h.done)
 		require.False(h.t, !h.keeps && h.unproven > 0 && !a.stored, "%v: again without a contract", h.done)

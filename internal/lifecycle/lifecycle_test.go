@@ -11,16 +11,15 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// These tests are of the pure functions that decide every move. Which of the
-// promises they are about: Failed means that nothing happened; what might have
-// been sent is never sent again without a contract; a key is sent only inside its
-// window.
+// The tests of this file test three promises: a Failed intent had no effect; without a
+// contract, an intent that may have been sent is never sent again; a key is sent only
+// inside its window.
 
-// at is an instant of journal time.
+// at returns a journal time.
 func at(seconds int) time.Time { return time.Unix(1_700_000_000+int64(seconds), 0).UTC() }
 
-// attempt is one attempt of a history: what it found and whether its reply was
-// marked as a stored one.
+// attempt is one attempt of a history: its result, and whether its reply was marked
+// as stored.
 type attempt struct {
 	found  lifecycle.AttemptResult
 	stored bool
@@ -47,11 +46,11 @@ func plainly(found ...lifecycle.AttemptResult) (history []attempt) {
 
 func storedly(f lifecycle.AttemptResult) attempt { return attempt{found: f, stored: true} }
 
-// begun is where an intent stands that nothing was done about yet.
+// begun returns the summary of an intent without changes.
 func begun() journal.Summary { return journal.Summary{State: journal.Pending, WindowStart: at(0)} }
 
-// TestAfter is the whole table of moves: what an attempt proves after a history in
-// which nothing can have happened, and after one in which something may have.
+// TestAfter is the table of moves: every result of an attempt, after a history without
+// effect and after one that may have had an effect.
 func TestAfter(t *testing.T) {
 	t.Parallel()
 	const settle, again, stop = lifecycle.MoveSettle, lifecycle.MoveRetry, lifecycle.MoveStop
@@ -85,7 +84,7 @@ func TestAfter(t *testing.T) {
 		{lifecycle.Refused, true}:           {forGood, forGood, forGood, forGood},
 		{lifecycle.RefusedTransient, true}:  {forNow, forNow, forNow, forNow},
 		{lifecycle.RetryLater, true}:        {retry, forNow, retry, forNow},
-		{lifecycle.Unknown, true}:           {doubt, doubt, doubt, doubt}, // a stored 500 says the same each time
+		{lifecycle.Unknown, true}:           {doubt, doubt, doubt, doubt}, // the server returns a stored 500 each time
 		{lifecycle.InFlight, true}:          {doubt, doubt, doubt, doubt},
 		{lifecycle.Mismatch, true}:          {doubt, doubt, doubt, doubt},
 	}
@@ -135,9 +134,9 @@ func TestAfter(t *testing.T) {
 	}
 }
 
-// TestAfterHistories walks whole histories, with keys kept and the last attempt
-// the last one that may be made. Failed means that nothing happened: one attempt
-// that may have had its effect keeps a later refusal from proving anything.
+// TestAfterHistories walks whole histories with a contract that keeps keys, of which
+// the last attempt may not be followed by another. After an attempt that may have had
+// its effect, a refusal does not make the intent Failed.
 func TestAfterHistories(t *testing.T) {
 	t.Parallel()
 	const pending, succeeded, failed = journal.Pending, journal.Succeeded, journal.Failed
@@ -186,8 +185,8 @@ func TestAfterHistories(t *testing.T) {
 	}
 }
 
-// TestClaimed: a take-over without proof counts as an attempt that may have had
-// its effect, and the window moves only while nothing was sent.
+// TestClaimed tests that a takeover counts as an attempt that may have had its effect
+// unless attempts are marked, and that the window moves only while nothing was sent.
 func TestClaimed(t *testing.T) {
 	t.Parallel()
 	kept, marked := journal.Terms{}, journal.Terms{MarksAttempts: true}
@@ -232,7 +231,8 @@ func TestClaimed(t *testing.T) {
 	}
 }
 
-// TestTakeoversAreCounted until something is settled, and not longer.
+// TestTakeoversAreCounted tests that takeovers are counted until the intent is
+// settled.
 func TestTakeoversAreCounted(t *testing.T) {
 	t.Parallel()
 	st := begun()
@@ -249,9 +249,9 @@ func TestTakeoversAreCounted(t *testing.T) {
 	require.Equal(t, lifecycle.MaxTakeovers+1, again.Takeovers)
 }
 
-// TestMaySend: a key is sent only while one attempt and a margin fit into what is
-// left of the far side's retention; without a contract, only while nothing can
-// have been sent.
+// TestMaySend tests that a key is sent only while one attempt and a margin fit into the
+// rest of the server's retention, and without a contract only while no attempt may have
+// had its effect.
 func TestMaySend(t *testing.T) {
 	t.Parallel()
 	const minute = time.Minute

@@ -2,12 +2,12 @@ package seal
 
 import "crypto/cipher"
 
-// SealWith seals one value of a journal for a key and a column.
+// SealWith encrypts one value for a column of the intent with this key.
 func SealWith(aead cipher.AEAD, plain []byte, key, column string) ([]byte, error) {
 	return sealWith(aead, plain, bound(key, column))
 }
 
-// OpenWith is the reverse of SealWith.
+// OpenWith decrypts what SealWith returned for the same key and column.
 func OpenWith(aead cipher.AEAD, sealed []byte, key, column string) ([]byte, error) {
 	return openWith(aead, sealed, bound(key, column))
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/idem-go/idem/internal/seal"
 )
 
-// What is sealed opens with its key, in its place, unchanged, and not otherwise.
+// An encrypted value decrypts to the same value with its key, for its intent and column,
+// and with nothing else.
 func FuzzSeal(f *testing.F) {
 	f.Add([]byte("amount=500"), "key", "payload", uint16(3), []byte("short"))
 	f.Add([]byte{}, "", "", uint16(0), []byte(nil))

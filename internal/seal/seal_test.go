@@ -14,8 +14,8 @@ import (
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
-// Two values sealed under one nonce give each other away. However often the same is
-// written, every sealed value has a nonce of its own.
+// Every encrypted value has a nonce of its own, also if the same value is written many
+// times. Two values with one nonce would reveal each other.
 func TestEveryNonceIsNew(t *testing.T) {
 	t.Parallel()
 	path := testkit.NewPath(t)
@@ -45,7 +45,7 @@ func TestEveryNonceIsNew(t *testing.T) {
 	clientkit.CheckJournal(t, path, idem.WithEncryption(clientkit.AEAD(t, 1)))
 }
 
-// crossing is a journal that gives a row with its head in its payload's place.
+// crossing is a Journal that returns each record with its head as its payload.
 type crossing struct {
 	idem.Journal
 	cross bool
@@ -59,8 +59,8 @@ func (x *crossing) Get(ctx context.Context, key string) (*journal.Record, error)
 	return r, err
 }
 
-// A sealed value opens only in its own column: one that was moved to another column
-// of its row is an error, and is not sent.
+// An encrypted value decrypts only in its own column: a record with a value of another
+// column is an error, and nothing is sent.
 func TestEncryptionBindsValuesToTheirColumn(t *testing.T) {
 	t.Parallel()
 	path := testkit.NewPath(t)
@@ -79,8 +79,7 @@ func TestEncryptionBindsValuesToTheirColumn(t *testing.T) {
 	clientkit.CheckJournal(t, path, idem.WithEncryption(clientkit.AEAD(t, 1)))
 }
 
-// A recorded outcome is handed out byte for byte, however often, also where it is
-// sealed on disk and remembered in between.
+// An encrypted outcome is replayed byte for byte any number of times, also from memory.
 func TestASealedOutcomeIsReplayedAnyNumberOfTimes(t *testing.T) {
 	t.Parallel()
 	path := testkit.NewPath(t)

@@ -11,8 +11,7 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// A request that may be sent is journaled so that what is read again is the same
-// request.
+// The head of a request that can be sent decodes to the same request.
 func FuzzHeadRow(f *testing.F) {
 	f.Add("POST", "https://api.example.com/v1/charges?a=b&c=d e", "Content-Type", "application/json", "api.example.com", []byte("POST https://x/\nHost: y\nA: b\n-header Authorization\n"))
 	f.Add("", "http://user:secret@[::1]:80/a%2Fb?api_key=k#frag", "Authorization", "Bearer x", "", []byte("POST \nA: b"))

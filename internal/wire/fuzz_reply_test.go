@@ -24,11 +24,11 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// rawServer is the other end of a connection: it reads one request, writes bytes
-// that nobody chose to be HTTP, and hangs up.
+// rawServer is the server's end of a connection. It reads one request, writes arbitrary
+// bytes, and closes the connection.
 type rawServer struct {
 	raw    []byte
-	filler []byte // written so many times behind raw
+	filler []byte // written after raw, a number of times
 	times  int
 }
 
@@ -43,7 +43,7 @@ func (s *rawServer) dial() net.Conn {
 		if _, err := io.Copy(io.Discard, req.Body); err != nil {
 			return
 		}
-		_ = there.SetWriteDeadline(time.Now().Add(5 * time.Second)) // a client that has enough stops reading
+		_ = there.SetWriteDeadline(time.Now().Add(5 * time.Second)) // the client may stop reading early
 		if _, err := there.Write(s.raw); err != nil {
 			return
 		}
@@ -56,8 +56,8 @@ func (s *rawServer) dial() net.Conn {
 	return here
 }
 
-// whole reads those bytes as a reply, and returns it with its whole body, if that is
-// what they are.
+// whole parses the server's bytes as a reply and returns it with its body, or nil if
+// they are no complete reply.
 func (s *rawServer) whole() (*http.Response, []byte) {
 	all := io.MultiReader(bytes.NewReader(s.raw), bytes.NewReader(bytes.Repeat(s.filler, s.times)))
 	in := bufio.NewReader(all)
@@ -71,7 +71,7 @@ func (s *rawServer) whole() (*http.Response, []byte) {
 			continue
 		}
 		if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && resp.ContentLength != 0 {
-			// net/http asked for it by itself, and unpacks it.
+			// net/http asked for gzip on its own, and decompresses it.
 			if resp.Body, err = gzip.NewReader(resp.Body); err != nil {
 				return nil, nil
 			}
@@ -86,9 +86,9 @@ func (s *rawServer) whole() (*http.Response, []byte) {
 
 const fuzzMaxReply = 32 << 10
 
-// Whatever comes back, and however it is framed, an intent Succeeded only with a
-// whole reply that says so, and Failed only with a whole refusal; anything else is in
-// doubt. What is kept of a reply is bounded, and is the reply.
+// Whatever bytes the server returns, an intent Succeeded only with a complete reply of
+// success, and Failed only with a complete refusal; otherwise it is in doubt. The
+// recorded reply is the server's, up to the limit.
 func FuzzReplies(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -147,7 +147,7 @@ func FuzzReplies(f *testing.F) {
 	calls := 0
 	f.Fuzz(func(t *testing.T, raw []byte, times uint16, filler []byte, which uint8) {
 		if len(filler)*int(times) > 16<<20 {
-			return // it takes long, and shows no more
+			return // it would take long and test nothing more
 		}
 		s := &rawServer{raw: raw, filler: filler, times: int(times)}
 		server.Store(s)
@@ -188,7 +188,8 @@ func FuzzReplies(f *testing.F) {
 	})
 }
 
-// requireOutcome: what is handed out is the reply, and not more of it than is kept.
+// requireOutcome requires that the caller and the journal have the server's reply, or
+// that it was longer than the limit.
 func requireOutcome(t *testing.T, in *idem.Intent, resp *http.Response, err error, reply *http.Response, body []byte) {
 	t.Helper()
 	require.LessOrEqual(t, len(in.Outcome()), fuzzMaxReply)

@@ -14,9 +14,9 @@ import (
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
-// A header is kept unless its name has one of these words in it, or its value begins
-// with a scheme that credentials come with. There are shorter ways for the usual
-// headers: they come to the same.
+// A header is recorded unless its name contains one of these words or its value starts
+// with an authentication scheme. The shortcuts for frequent headers have the same
+// result.
 func TestWhichHeadersAreKept(t *testing.T) {
 	t.Parallel()
 	words := []string{
