@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
-	"github.com/idem-go/idem/idemtest"
+	"github.com/idem-go/idem/journal/journaltest"
 
 	"github.com/idem-go/idem/internal/testkit"
 )
@@ -27,7 +27,7 @@ func init() {
 	}
 	j, err := idem.OpenJournal(path)
 	if err == nil {
-		err = errors.Join(idemtest.ServeJournal(j, os.Stdin, os.Stdout), j.Close())
+		err = errors.Join(journaltest.ServeJournal(j, os.Stdin, os.Stdout), j.Close())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,7 +42,7 @@ func TestSQLiteJournal(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	path := func(store string) string { return filepath.Join(folder, store+".db") }
-	idemtest.JournalSuite(t,
+	journaltest.JournalSuite(t,
 		func(store string) (idem.Journal, error) { return idem.OpenJournal(path(store)) },
 		func(store string) (idem.Journal, func() error, error) {
 			self, err := os.Executable()
@@ -78,6 +78,6 @@ func TestSQLiteJournal(t *testing.T) {
 					require.NoError(t, cmd.Wait())
 				}
 			})
-			return idemtest.PipeJournal(out, in), kill, nil
+			return journaltest.PipeJournal(out, in), kill, nil
 		})
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/idem-go/idem"
-	"github.com/idem-go/idem/idemtest"
+	"github.com/idem-go/idem/journal/journaltest"
 )
 
 // The journal that simulated agents share keeps what any journal must.
@@ -18,7 +18,7 @@ func TestStore(t *testing.T) {
 		}
 		return stores[name].open()
 	}
-	idemtest.JournalSuite(t,
+	journaltest.JournalSuite(t,
 		func(name string) (idem.Journal, error) { return open(name), nil },
 		func(name string) (idem.Journal, func() error, error) {
 			if stores[name] == nil {

@@ -1,4 +1,4 @@
-package idemtest_test
+package journaltest_test
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
-	"github.com/idem-go/idem/idemtest"
 	"github.com/idem-go/idem/journal"
+	"github.com/idem-go/idem/journal/journaltest"
 )
 
 // journalEnv makes this binary the other opener of the journal that it names.
@@ -28,7 +28,7 @@ func init() {
 	}
 	j, err := idem.OpenJournal(path)
 	if err == nil {
-		err = errors.Join(idemtest.ServeJournal(j, os.Stdin, os.Stdout), j.Close())
+		err = errors.Join(journaltest.ServeJournal(j, os.Stdin, os.Stdout), j.Close())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,7 +41,7 @@ func init() {
 func otherSQLite(t *testing.T, path string) (idem.Journal, func() error, error) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.CommandContext(ctx(t), self)
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), journalEnv+"="+path)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -61,11 +61,14 @@ func otherSQLite(t *testing.T, path string) (idem.Journal, func() error, error) 
 			_ = cmd.Wait()
 		}
 	})
-	return idemtest.PipeJournal(out, in), kill, nil
+	return journaltest.PipeJournal(out, in), kill, nil
 }
 
 // heard is a TB that keeps what it is told.
-type heard struct{ fatal strings.Builder }
+type heard struct {
+	testing.TB
+	fatal strings.Builder
+}
 
 func (*heard) Helper()             {}
 func (*heard) Cleanup(func())      {}
@@ -150,7 +153,7 @@ func TestJournalSuiteFindsWhatIsBroken(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			h := &heard{}
-			idemtest.JournalSuite(h,
+			journaltest.JournalSuite(h,
 				func(store string) (idem.Journal, error) {
 					j, err := idem.OpenJournal(filepath.Join(folder, store))
 					b := c.breaks
@@ -187,6 +190,6 @@ func ExampleJournalSuite() {
 		// connection, whose end is kill.
 		return nil, nil, errors.New("see PipeJournal for one in another process")
 	}
-	test := func(t *testing.T) { idemtest.JournalSuite(t, open, other) }
+	test := func(t *testing.T) { journaltest.JournalSuite(t, open, other) }
 	_ = test // TestJournal of one's own package
 }

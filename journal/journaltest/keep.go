@@ -1,4 +1,4 @@
-package idemtest
+package journaltest
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/journal"
 )
 
@@ -34,7 +33,7 @@ func pages(s *suite) error {
 			return err
 		}
 		keys = append(keys, r.Key)
-		states := []idem.State{idem.Pending, idem.InDoubt, idem.Succeeded, idem.Failed}
+		states := []journal.State{journal.Pending, journal.InDoubt, journal.Succeeded, journal.Failed}
 		kinds := []journal.ChangeKind{0, journal.MarkedInDoubt, journal.Settled, journal.Settled}
 		if kind := kinds[i%4]; kind != 0 {
 			if err := changes(j, suiteChange(r.Key, 1, kind, states[i%4])); err != nil {
@@ -52,21 +51,21 @@ func pages(s *suite) error {
 	}
 	for _, c := range []struct {
 		name   string
-		filter idem.Filter
+		filter journal.Filter
 		want   []string
 	}{
-		{"everything", idem.Filter{}, keys},
-		{"pending", idem.Filter{States: []idem.State{idem.Pending}}, only(func(i int) bool { return i%4 == 0 })},
-		{"open", idem.Filter{States: []idem.State{idem.Pending, idem.InDoubt}}, only(func(i int) bool { return i%4 < 2 })},
-		{"failed", idem.Filter{States: []idem.State{idem.Failed}}, only(func(i int) bool { return i%4 == 3 })},
-		{"settled", idem.Filter{States: []idem.State{idem.Succeeded, idem.Failed}}, only(func(i int) bool { return i%4 > 1 })},
-		{"a scope", idem.Filter{Scope: "thirds"}, only(func(i int) bool { return i%3 == 0 })},
-		{"an operation", idem.Filter{Operation: "refund"}, only(func(i int) bool { return i%5 == 0 })},
-		{"an ID", idem.Filter{ID: "order-7"}, []string{"k7"}},
-		{"an identity", idem.Filter{Scope: "thirds", Operation: "refund", ID: "order-15"}, []string{"k15"}},
-		{"since", idem.Filter{Since: suiteTime(20)}, only(func(i int) bool { return i >= 20 })},
-		{"all of it", idem.Filter{States: []idem.State{idem.Failed}, Scope: "thirds", Since: suiteTime(4)}, only(func(i int) bool { return i >= 4 && i%4 == 3 && i%3 == 0 })},
-		{"nothing", idem.Filter{Operation: "never"}, nil},
+		{"everything", journal.Filter{}, keys},
+		{"pending", journal.Filter{States: []journal.State{journal.Pending}}, only(func(i int) bool { return i%4 == 0 })},
+		{"open", journal.Filter{States: []journal.State{journal.Pending, journal.InDoubt}}, only(func(i int) bool { return i%4 < 2 })},
+		{"failed", journal.Filter{States: []journal.State{journal.Failed}}, only(func(i int) bool { return i%4 == 3 })},
+		{"settled", journal.Filter{States: []journal.State{journal.Succeeded, journal.Failed}}, only(func(i int) bool { return i%4 > 1 })},
+		{"a scope", journal.Filter{Scope: "thirds"}, only(func(i int) bool { return i%3 == 0 })},
+		{"an operation", journal.Filter{Operation: "refund"}, only(func(i int) bool { return i%5 == 0 })},
+		{"an ID", journal.Filter{ID: "order-7"}, []string{"k7"}},
+		{"an identity", journal.Filter{Scope: "thirds", Operation: "refund", ID: "order-15"}, []string{"k15"}},
+		{"since", journal.Filter{Since: suiteTime(20)}, only(func(i int) bool { return i >= 20 })},
+		{"all of it", journal.Filter{States: []journal.State{journal.Failed}, Scope: "thirds", Since: suiteTime(4)}, only(func(i int) bool { return i >= 4 && i%4 == 3 && i%3 == 0 })},
+		{"nothing", journal.Filter{Operation: "never"}, nil},
 	} {
 		for _, limit := range []int{1, 4, 100} {
 			got, err := allPages(j, c.filter, limit, intents)
@@ -81,7 +80,7 @@ func pages(s *suite) error {
 	return nil
 }
 
-func allPages(j idem.Journal, f idem.Filter, limit, most int) (keys []string, err error) {
+func allPages(j journal.Journal, f journal.Filter, limit, most int) (keys []string, err error) {
 	for after, n := "", 0; ; n++ {
 		page, next, err := j.Page(context.Background(), f, after, limit)
 		switch {
@@ -173,7 +172,7 @@ func auditRows(s *suite) error {
 	if len(got.Audit) != 2 || got.Audit[0].Text != note.Text || got.Audit[0].Reason != note.Reason || !got.Audit[0].At.Equal(note.At) {
 		return failing("two audit rows came back as %+v", got.Audit)
 	}
-	if st := got.Summary(); st.Version != 0 || st.State != idem.Pending || got.Owner != journal.OwnedBySelf {
+	if st := got.Summary(); st.Version != 0 || st.State != journal.Pending || got.Owner != journal.OwnedBySelf {
 		return failing("an audit row changed where it stands: version %d, %s, owner %d", st.Version, st.State, got.Owner)
 	}
 	return nil
@@ -185,7 +184,7 @@ func counts(s *suite) error {
 		return err
 	}
 	ctx := context.Background()
-	for i, c := range []*journal.Change{nil, suiteChange("k1", 1, journal.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, journal.Settled, idem.Succeeded)} {
+	for i, c := range []*journal.Change{nil, suiteChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt), suiteChange("k2", 1, journal.Settled, journal.Succeeded)} {
 		r := suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))
 		r.CreatedAt = suiteTime(10 - i)
 		if err := begin(j, r); err != nil {
@@ -243,8 +242,8 @@ func pruning(s *suite) error {
 	}
 	ctx := context.Background()
 	for i, c := range []*journal.Change{ // settled at version 1: minute 1
-		nil, suiteChange("k1", 1, journal.MarkedInDoubt, idem.InDoubt), suiteChange("k2", 1, journal.Settled, idem.Succeeded),
-		suiteChange("k3", 1, journal.Settled, idem.Failed), suiteChange("k4", 1, journal.Settled, idem.Succeeded),
+		nil, suiteChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt), suiteChange("k2", 1, journal.Settled, journal.Succeeded),
+		suiteChange("k3", 1, journal.Settled, journal.Failed), suiteChange("k4", 1, journal.Settled, journal.Succeeded),
 	} {
 		if err := begin(j, suiteRecord(fmt.Sprint("k", i), fmt.Sprint("order-", i))); err != nil {
 			return err
@@ -274,7 +273,7 @@ func pruning(s *suite) error {
 		if got.PrunedAt.IsZero() == pruned || (len(got.Payload) == 0) != pruned {
 			return failing("k%d: forgotten %v, %d bytes of payload; wanted it pruned: %t", i, got.PrunedAt, len(got.Payload), pruned)
 		}
-		if st := got.Summary(); pruned && st.State != []idem.State{idem.Succeeded, idem.Failed}[i-2] {
+		if st := got.Summary(); pruned && st.State != []journal.State{journal.Succeeded, journal.Failed}[i-2] {
 			return failing("k%d was pruned and is %s", i, st.State)
 		}
 		// The bare identity is kept: never a second effect by accident.
@@ -285,7 +284,7 @@ func pruning(s *suite) error {
 	if _, err := j.Prune(ctx, suiteTime(30), suiteTime(30)); err != nil {
 		return err
 	}
-	left, err := allPages(j, idem.Filter{}, 10, 10)
+	left, err := allPages(j, journal.Filter{}, 10, 10)
 	if err != nil || !slices.Equal(left, []string{"k0", "k1", "k4"}) {
 		return failing("after the identities were pruned %v are left, wanted k0, k1 and k4, error %w", left, orNone(err))
 	}
@@ -306,7 +305,7 @@ func reopening(s *suite) error {
 			return err
 		}
 	}
-	if err := changes(j, suiteChange("k2", 1, journal.Settled, idem.Succeeded)); err != nil {
+	if err := changes(j, suiteChange("k2", 1, journal.Settled, journal.Succeeded)); err != nil {
 		return err
 	}
 	if err := s.shut(j); err != nil {
@@ -328,7 +327,7 @@ func reopening(s *suite) error {
 	if err := sameBeginning(got, suiteRecord("k1", "k1")); err != nil {
 		return err
 	}
-	if err := changes(j, suiteChange("k1", 1, journal.Claimed, idem.Pending)); err != nil {
+	if err := changes(j, suiteChange("k1", 1, journal.Claimed, journal.Pending)); err != nil {
 		return err
 	}
 	if got, err = get(j, "k2"); err != nil {

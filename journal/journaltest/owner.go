@@ -1,18 +1,17 @@
-package idemtest
+package journaltest
 
 import (
 	"context"
 	"fmt"
 	"sync"
 
-	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/journal"
 )
 
 // What a journal must do among several openers of one store.
 
 // pair is a store that is open twice.
-func (s *suite) pair() (here, there idem.Journal, kill func() error, err error) {
+func (s *suite) pair() (here, there journal.Journal, kill func() error, err error) {
 	if here, err = s.journal(); err != nil {
 		return nil, nil, nil, err
 	}
@@ -40,30 +39,30 @@ func ownership(s *suite) error {
 		return err
 	}
 	for _, c := range []*journal.Change{
-		suiteChange("k1", 1, journal.Claimed, idem.Pending), suiteChange("k1", 1, journal.MarkedInDoubt, idem.InDoubt),
-		suiteChange("k1", 1, journal.Settled, idem.Failed), suiteChange("k1", 1, journal.Resolved, idem.Succeeded),
-		suiteChange("k1", 1, journal.Released, idem.Pending),
+		suiteChange("k1", 1, journal.Claimed, journal.Pending), suiteChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt),
+		suiteChange("k1", 1, journal.Settled, journal.Failed), suiteChange("k1", 1, journal.Resolved, journal.Succeeded),
+		suiteChange("k1", 1, journal.Released, journal.Pending),
 	} {
 		if err := loses(here, c, 0); err != nil {
 			return fmt.Errorf("a living opener owns it: %w", err)
 		}
 	}
-	if err := changes(there, suiteChange("k1", 1, journal.Released, idem.Pending)); err != nil {
+	if err := changes(there, suiteChange("k1", 1, journal.Released, journal.Pending)); err != nil {
 		return err
 	}
 	if err := owned(here, "k1", journal.Unowned); err != nil {
 		return err
 	}
-	if err := changes(here, suiteChange("k1", 2, journal.Claimed, idem.Pending)); err != nil {
+	if err := changes(here, suiteChange("k1", 2, journal.Claimed, journal.Pending)); err != nil {
 		return err
 	}
 	if err := owned(there, "k1", journal.OwnedByLive); err != nil {
 		return err
 	}
-	if err := loses(there, suiteChange("k1", 3, journal.AttemptStarted, idem.Pending), 2); err != nil {
+	if err := loses(there, suiteChange("k1", 3, journal.AttemptStarted, journal.Pending), 2); err != nil {
 		return fmt.Errorf("whoever lost its claim: %w", err)
 	}
-	if err := changes(here, suiteChange("k1", 3, journal.Settled, idem.Succeeded)); err != nil {
+	if err := changes(here, suiteChange("k1", 3, journal.Settled, journal.Succeeded)); err != nil {
 		return err
 	}
 	got, err := get(there, "k1")
@@ -83,10 +82,10 @@ func deadOwner(s *suite) error {
 			return err
 		}
 	}
-	if err := changes(there, suiteChange("k2", 1, journal.Claimed, idem.Pending)); err != nil {
+	if err := changes(there, suiteChange("k2", 1, journal.Claimed, journal.Pending)); err != nil {
 		return err
 	}
-	if err := changes(there, suiteChange("k3", 1, journal.Settled, idem.Succeeded)); err != nil {
+	if err := changes(there, suiteChange("k3", 1, journal.Settled, journal.Succeeded)); err != nil {
 		return err
 	}
 	if err := owned(here, "k2", journal.OwnedByLive); err != nil {
@@ -99,7 +98,7 @@ func deadOwner(s *suite) error {
 		if err := owned(here, key, journal.OwnedByDead); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, version+1, journal.Claimed, idem.Pending)); err != nil {
+		if err := changes(here, suiteChange(key, version+1, journal.Claimed, journal.Pending)); err != nil {
 			return err
 		}
 		if err := owned(here, key, journal.OwnedBySelf); err != nil {
@@ -127,17 +126,17 @@ func robbedOwner(s *suite) error {
 		return err
 	}
 	for i, late := range []*journal.Change{
-		suiteChange("k0", 1, journal.Settled, idem.Failed),
-		suiteChange("k1", 1, journal.Settled, idem.Succeeded),
+		suiteChange("k0", 1, journal.Settled, journal.Failed),
+		suiteChange("k1", 1, journal.Settled, journal.Succeeded),
 	} {
 		key := late.Key
 		if err := begin(there, suiteRecord(key, key)); err != nil {
 			return err
 		}
-		if err := changes(there, suiteChange(key, 1, journal.Released, idem.Pending)); err != nil {
+		if err := changes(there, suiteChange(key, 1, journal.Released, journal.Pending)); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, 2, journal.Claimed, idem.Pending)); err != nil {
+		if err := changes(here, suiteChange(key, 2, journal.Claimed, journal.Pending)); err != nil {
 			return err
 		}
 		if i == 0 {
@@ -149,7 +148,7 @@ func robbedOwner(s *suite) error {
 		if err := changes(there, late); err != nil {
 			return fmt.Errorf("a stale owner's proven success: %w", err)
 		}
-		if err := loses(here, suiteChange(key, 3, journal.Settled, idem.Failed), 3); err != nil {
+		if err := loses(here, suiteChange(key, 3, journal.Settled, journal.Failed), 3); err != nil {
 			return fmt.Errorf("after another's success: %w", err)
 		}
 	}
@@ -168,17 +167,17 @@ func racingOpeners(s *suite) error {
 		if err := begin(here, suiteRecord(key, key)); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, 1, journal.Released, idem.Pending)); err != nil {
+		if err := changes(here, suiteChange(key, 1, journal.Released, journal.Pending)); err != nil {
 			return err
 		}
 	}
 	var claimed, begun [2][intents]bool
 	var errs [2]error
 	var wg sync.WaitGroup
-	for who, j := range []idem.Journal{here, there} {
+	for who, j := range []journal.Journal{here, there} {
 		wg.Go(func() {
 			for i := range intents {
-				_, ok, err := j.Change(context.Background(), suiteChange(fmt.Sprint("k", i), 2, journal.Claimed, idem.Pending))
+				_, ok, err := j.Change(context.Background(), suiteChange(fmt.Sprint("k", i), 2, journal.Claimed, journal.Pending))
 				if err != nil {
 					errs[who] = err
 					return

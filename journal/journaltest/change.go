@@ -1,4 +1,4 @@
-package idemtest
+package journaltest
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/journal"
 )
 
@@ -20,7 +19,7 @@ func changeFenced(s *suite) error {
 	if err != nil {
 		return err
 	}
-	standing, ok, err := j.Change(context.Background(), suiteChange("nobody", 1, journal.Released, idem.Pending))
+	standing, ok, err := j.Change(context.Background(), suiteChange("nobody", 1, journal.Released, journal.Pending))
 	if standing != nil || ok || err != nil {
 		return failing("Change of a key that is not there: a record: %t, ok %t, error %w; wanted nil, false, nil", standing != nil, ok, orNone(err))
 	}
@@ -29,19 +28,19 @@ func changeFenced(s *suite) error {
 	}
 	// Too early a version, too late a one, and the one that stands.
 	for _, version := range []int{0, 2, 3} {
-		if err := loses(j, suiteChange("k1", version, journal.MarkedInDoubt, idem.InDoubt), 0); err != nil {
+		if err := loses(j, suiteChange("k1", version, journal.MarkedInDoubt, journal.InDoubt), 0); err != nil {
 			return err
 		}
 	}
 	steps := []struct {
 		kind  journal.ChangeKind
-		state idem.State
+		state journal.State
 		owner journal.Ownership
 	}{
-		{journal.Claimed, idem.Pending, journal.OwnedBySelf}, {journal.AttemptStarted, idem.Pending, journal.OwnedBySelf},
-		{journal.Released, idem.Pending, journal.Unowned}, {journal.Claimed, idem.Pending, journal.OwnedBySelf},
-		{journal.MarkedInDoubt, idem.InDoubt, journal.Unowned}, {journal.Resolved, idem.InDoubt, journal.Unowned},
-		{journal.Claimed, idem.Pending, journal.OwnedBySelf}, {journal.Settled, idem.Succeeded, journal.Unowned},
+		{journal.Claimed, journal.Pending, journal.OwnedBySelf}, {journal.AttemptStarted, journal.Pending, journal.OwnedBySelf},
+		{journal.Released, journal.Pending, journal.Unowned}, {journal.Claimed, journal.Pending, journal.OwnedBySelf},
+		{journal.MarkedInDoubt, journal.InDoubt, journal.Unowned}, {journal.Resolved, journal.InDoubt, journal.Unowned},
+		{journal.Claimed, journal.Pending, journal.OwnedBySelf}, {journal.Settled, journal.Succeeded, journal.Unowned},
 	}
 	for i, step := range steps {
 		c := suiteChange("k1", i+1, step.kind, step.state)
@@ -51,7 +50,7 @@ func changeFenced(s *suite) error {
 		if err := owned(j, "k1", step.owner); err != nil {
 			return fmt.Errorf("after a change of kind %d: %w", step.kind, err)
 		}
-		if err := loses(j, suiteChange("k1", i+1, journal.MarkedInDoubt, idem.InDoubt), i+1); err != nil {
+		if err := loses(j, suiteChange("k1", i+1, journal.MarkedInDoubt, journal.InDoubt), i+1); err != nil {
 			return fmt.Errorf("the version that stands: %w", err)
 		}
 	}
@@ -69,9 +68,9 @@ func changeFenced(s *suite) error {
 	}
 	// A final outcome is final.
 	for _, c := range []*journal.Change{
-		suiteChange("k1", 9, journal.Settled, idem.Succeeded), suiteChange("k1", 9, journal.Settled, idem.Failed),
-		suiteChange("k1", 9, journal.Resolved, idem.Failed), suiteChange("k1", 9, journal.MarkedInDoubt, idem.InDoubt),
-		suiteChange("k1", 9, journal.Released, idem.Pending), suiteChange("k1", 5, journal.Settled, idem.Succeeded),
+		suiteChange("k1", 9, journal.Settled, journal.Succeeded), suiteChange("k1", 9, journal.Settled, journal.Failed),
+		suiteChange("k1", 9, journal.Resolved, journal.Failed), suiteChange("k1", 9, journal.MarkedInDoubt, journal.InDoubt),
+		suiteChange("k1", 9, journal.Released, journal.Pending), suiteChange("k1", 5, journal.Settled, journal.Succeeded),
 	} {
 		if err := loses(j, c, 8); err != nil {
 			return fmt.Errorf("after the outcome: %w", err)
@@ -125,7 +124,7 @@ func manyChange(s *suite) error {
 		var wg sync.WaitGroup
 		for caller := range callers {
 			wg.Go(func() {
-				c := suiteChange("k1", version, journal.Claimed, idem.Pending)
+				c := suiteChange("k1", version, journal.Claimed, journal.Pending)
 				c.Note = fmt.Sprint("caller ", caller)
 				_, ok, err := j.Change(context.Background(), c)
 				errs[caller] = err
@@ -154,9 +153,9 @@ func lateSuccess(s *suite) error {
 		return err
 	}
 	for i, before := range [][]*journal.Change{
-		{suiteChange("", 1, journal.Claimed, idem.Pending)},
-		{suiteChange("", 1, journal.MarkedInDoubt, idem.InDoubt)},
-		{suiteChange("", 1, journal.Claimed, idem.Pending), suiteChange("", 2, journal.Released, idem.Pending)},
+		{suiteChange("", 1, journal.Claimed, journal.Pending)},
+		{suiteChange("", 1, journal.MarkedInDoubt, journal.InDoubt)},
+		{suiteChange("", 1, journal.Claimed, journal.Pending), suiteChange("", 2, journal.Released, journal.Pending)},
 	} {
 		key := fmt.Sprint("k", i)
 		if err := begin(j, suiteRecord(key, key)); err != nil {
@@ -169,24 +168,24 @@ func lateSuccess(s *suite) error {
 			}
 		}
 		for _, c := range []*journal.Change{
-			suiteChange(key, 1, journal.Settled, idem.Failed), suiteChange(key, 1, journal.MarkedInDoubt, idem.InDoubt),
-			suiteChange(key, 1, journal.Claimed, idem.Pending), suiteChange(key, len(before)+2, journal.Settled, idem.Succeeded),
+			suiteChange(key, 1, journal.Settled, journal.Failed), suiteChange(key, 1, journal.MarkedInDoubt, journal.InDoubt),
+			suiteChange(key, 1, journal.Claimed, journal.Pending), suiteChange(key, len(before)+2, journal.Settled, journal.Succeeded),
 		} {
 			if err := loses(j, c, len(before)); err != nil {
 				return fmt.Errorf("only a proven success may come late: %w", err)
 			}
 		}
-		if err := changes(j, suiteChange(key, 1, journal.Settled, idem.Succeeded)); err != nil {
+		if err := changes(j, suiteChange(key, 1, journal.Settled, journal.Succeeded)); err != nil {
 			return fmt.Errorf("a proven success is never lost: %w", err)
 		}
 		got, err := get(j, key)
 		if err != nil {
 			return err
 		}
-		if st := got.Summary(); st.State != idem.Succeeded || st.Version != len(before)+1 || got.Owner != journal.Unowned {
+		if st := got.Summary(); st.State != journal.Succeeded || st.Version != len(before)+1 || got.Owner != journal.Unowned {
 			return failing("after a late success %s stands at version %d, %s, owner %d", key, st.Version, st.State, got.Owner)
 		}
-		if err := loses(j, suiteChange(key, 1, journal.Settled, idem.Succeeded), len(before)+1); err != nil {
+		if err := loses(j, suiteChange(key, 1, journal.Settled, journal.Succeeded), len(before)+1); err != nil {
 			return fmt.Errorf("the first outcome stays: %w", err)
 		}
 	}
@@ -204,9 +203,9 @@ func changeGenerations(s *suite) error {
 	}
 	version := 0
 	for range 3 {
-		failed := suiteChange("k1", version+1, journal.Settled, idem.Failed)
+		failed := suiteChange("k1", version+1, journal.Settled, journal.Failed)
 		failed.Reply = suiteReply(fmt.Sprint("refusal ", version))
-		for _, c := range []*journal.Change{failed, suiteChange("k1", version+2, journal.Claimed, idem.Pending)} {
+		for _, c := range []*journal.Change{failed, suiteChange("k1", version+2, journal.Claimed, journal.Pending)} {
 			if err := changes(j, c); err != nil {
 				return err
 			}
@@ -215,19 +214,19 @@ func changeGenerations(s *suite) error {
 			return fmt.Errorf("opened again: %w", err)
 		}
 		version += 2
-		open, _, err := j.Page(context.Background(), idem.Filter{States: []idem.State{idem.Pending}}, "", 10)
+		open, _, err := j.Page(context.Background(), journal.Filter{States: []journal.State{journal.Pending}}, "", 10)
 		if err != nil || len(open) != 1 {
 			return failing("opened again it is open: %d pending intents are found, error %w", len(open), orNone(err))
 		}
 	}
-	if err := changes(j, suiteChange("k1", version+1, journal.Settled, idem.Succeeded)); err != nil {
+	if err := changes(j, suiteChange("k1", version+1, journal.Settled, journal.Succeeded)); err != nil {
 		return err
 	}
 	got, err := get(j, "k1")
 	if err != nil {
 		return err
 	}
-	if len(got.Changes) != version+1 || got.Summary().State != idem.Succeeded {
+	if len(got.Changes) != version+1 || got.Summary().State != journal.Succeeded {
 		return failing("%d changes, %s, after three failures and a success", len(got.Changes), got.Summary().State)
 	}
 	for i, c := range got.Changes {
@@ -269,7 +268,7 @@ func outcomesKept(s *suite) error {
 		if err := begin(j, suiteRecord(key, key)); err != nil {
 			return err
 		}
-		c := suiteChange(key, 1, journal.Settled, idem.Succeeded)
+		c := suiteChange(key, 1, journal.Settled, journal.Succeeded)
 		c.Reply = reply
 		if err := changes(j, c); err != nil {
 			return err

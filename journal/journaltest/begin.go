@@ -1,4 +1,4 @@
-package idemtest
+package journaltest
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/journal"
 )
 
@@ -32,7 +31,7 @@ func beginKeeps(s *suite) error {
 	}
 	st := got.Summary()
 	switch {
-	case st.Version != 0 || st.State != idem.Pending || len(got.Changes) != 0:
+	case st.Version != 0 || st.State != journal.Pending || len(got.Changes) != 0:
 		return failing("a new intent stands at version %d, %s, with %d changes", st.Version, st.State, len(got.Changes))
 	case got.Owner != journal.OwnedBySelf:
 		return failing("a new intent's owner is %d, not the opener that began it", got.Owner)
@@ -69,7 +68,7 @@ func beginFinds(s *suite) error {
 		return err
 	}
 	// Each part of the identity makes another one.
-	for i, other := range []idem.Operation{
+	for i, other := range []journal.Operation{
 		{Name: "charge", Scope: "run \x00 2", ID: "order-1"},
 		{Name: "charges", Scope: "run \x00 1", ID: "order-1"},
 		{Name: "charge", Scope: "run \x00 1", ID: "order-2"},
@@ -101,7 +100,7 @@ func beginLinks(s *suite) error {
 	if err := begin(j, suiteRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	if err := changes(j, suiteChange("k1", 1, journal.Settled, idem.Failed)); err != nil {
+	if err := changes(j, suiteChange("k1", 1, journal.Settled, journal.Failed)); err != nil {
 		return err
 	}
 	second := suiteRecord("k2", "order-1")
@@ -249,7 +248,7 @@ func guardReemission(s *suite) error {
 	if err := meets(j, failed, since, journal.NoConflict, ""); err != nil {
 		return err
 	}
-	if err := changes(j, suiteChange("k5", 1, journal.Settled, idem.Failed)); err != nil {
+	if err := changes(j, suiteChange("k5", 1, journal.Settled, journal.Failed)); err != nil {
 		return err
 	}
 	again := guarded("k6", "y")
@@ -299,7 +298,7 @@ func guardLimits(s *suite) error {
 	if err != nil {
 		return err
 	}
-	two := journal.Checks{Limit: idem.Limit{Intents: 2, Per: time.Hour}, LimitSince: suiteTime(-60)}
+	two := journal.Checks{Limit: journal.Limit{Intents: 2, Per: time.Hour}, LimitSince: suiteTime(-60)}
 	for _, id := range []string{"a", "b"} {
 		if err := meets(j, suiteRecord("k"+id, id), two, journal.NoConflict, ""); err != nil {
 			return err
@@ -317,7 +316,7 @@ func guardLimits(s *suite) error {
 		return fmt.Errorf("a budget is of one scope: %w", err)
 	}
 	// What failed does not count; tried again it would.
-	if err := changes(j, suiteChange("kb", 1, journal.Settled, idem.Failed)); err != nil {
+	if err := changes(j, suiteChange("kb", 1, journal.Settled, journal.Failed)); err != nil {
 		return err
 	}
 	if err := meets(j, suiteRecord("kc", "c"), two, journal.NoConflict, ""); err != nil {
@@ -331,7 +330,7 @@ func guardLimits(s *suite) error {
 	if err := meets(j, suiteRecord("kd", "d"), later, journal.NoConflict, ""); err != nil {
 		return fmt.Errorf("what was begun before the time that counts: %w", err)
 	}
-	cost := journal.Checks{Limit: idem.Limit{Cost: 20, Per: time.Hour}, LimitSince: suiteTime(-60)}
+	cost := journal.Checks{Limit: journal.Limit{Cost: 20, Per: time.Hour}, LimitSince: suiteTime(-60)}
 	for i, want := range []journal.Conflict{journal.NoConflict, journal.NoConflict, journal.ConflictLimit} { // 7 each
 		r := suiteRecord(fmt.Sprint("cost", i), fmt.Sprint("cost", i))
 		r.Operation.Scope = "costly"

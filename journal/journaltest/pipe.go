@@ -1,4 +1,4 @@
-package idemtest
+package journaltest
 
 import (
 	"bytes"
@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/journal"
 )
 
@@ -21,7 +20,7 @@ type pipeCall struct {
 	Guards     journal.Checks
 	Change     *journal.Change
 	Key, Name  string
-	Filter     idem.Filter
+	Filter     journal.Filter
 	After      string
 	Limit      int
 	Note       journal.AuditEntry
@@ -39,17 +38,17 @@ type pipeAnswer struct {
 	Next     string
 	Value    []byte
 	HasValue bool
-	Stats    idem.Stats
+	Stats    journal.Stats
 	Count    int
 	Err      string
-	Maybe    bool // the error Is idem.ErrMaybeRecorded
+	Maybe    bool // the error Is journal.ErrMaybeRecorded
 }
 
 // ServeJournal lets another process use a journal of this one: it answers the
 // calls of a PipeJournal, one after the other, until in ends, which is no error, or
 // Close was called. Calls come in and answers go out on what connects the two, such
 // as a child's standard input and output.
-func ServeJournal(j idem.Journal, in io.Reader, out io.Writer) error {
+func ServeJournal(j journal.Journal, in io.Reader, out io.Writer) error {
 	calls, answers := gob.NewDecoder(in), gob.NewEncoder(out)
 	for {
 		var c pipeCall
@@ -57,14 +56,14 @@ func ServeJournal(j idem.Journal, in io.Reader, out io.Writer) error {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
-			return fmt.Errorf("idemtest: a call of the journal: %w", err)
+			return fmt.Errorf("journaltest: a call of the journal: %w", err)
 		}
 		a, err := c.answer(j)
 		if err != nil {
-			a.Err, a.Maybe = err.Error(), errors.Is(err, idem.ErrMaybeRecorded)
+			a.Err, a.Maybe = err.Error(), errors.Is(err, journal.ErrMaybeRecorded)
 		}
 		if err := answers.Encode(a); err != nil {
-			return fmt.Errorf("idemtest: an answer of the journal: %w", err)
+			return fmt.Errorf("journaltest: an answer of the journal: %w", err)
 		}
 		if c.Method == "Close" {
 			return nil
@@ -74,7 +73,7 @@ func ServeJournal(j idem.Journal, in io.Reader, out io.Writer) error {
 
 var errOtherValue = errors.New("the value is another by now")
 
-func (c *pipeCall) answer(j idem.Journal) (a pipeAnswer, err error) {
+func (c *pipeCall) answer(j journal.Journal) (a pipeAnswer, err error) {
 	ctx := context.Background()
 	switch c.Method {
 	case "Begin":
@@ -110,15 +109,15 @@ func (c *pipeCall) answer(j idem.Journal) (a pipeAnswer, err error) {
 	case "Close":
 		err = j.Close()
 	default:
-		err = fmt.Errorf("idemtest: a journal has no method %q", c.Method)
+		err = fmt.Errorf("journaltest: a journal has no method %q", c.Method)
 	}
 	return a, err
 }
 
 // PipeJournal is a journal of another process, where ServeJournal answers. A ctx
 // that ends is seen only before a call. Of the other side's errors the text comes
-// over, and that one Is idem.ErrMaybeRecorded.
-func PipeJournal(in io.Reader, out io.Writer) idem.Journal {
+// over, and that one Is journal.ErrMaybeRecorded.
+func PipeJournal(in io.Reader, out io.Writer) journal.Journal {
 	return &pipeJournal{answers: gob.NewDecoder(in), calls: gob.NewEncoder(out)}
 }
 
@@ -136,18 +135,18 @@ func (p *pipeJournal) call(ctx context.Context, c pipeCall) (a pipeAnswer, err e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return a, errors.New("idemtest: the journal of the other process is closed")
+		return a, errors.New("journaltest: the journal of the other process is closed")
 	}
 	p.closed = c.Method == "Close"
 	if err := p.calls.Encode(c); err != nil {
-		return a, fmt.Errorf("idemtest: calling the journal of the other process: %w", err)
+		return a, fmt.Errorf("journaltest: calling the journal of the other process: %w", err)
 	}
 	if err := p.answers.Decode(&a); err != nil {
-		return a, fmt.Errorf("idemtest: the other process did not answer: %w", err)
+		return a, fmt.Errorf("journaltest: the other process did not answer: %w", err)
 	}
 	switch {
 	case a.Maybe:
-		err = fmt.Errorf("%w: %s", idem.ErrMaybeRecorded, a.Err)
+		err = fmt.Errorf("%w: %s", journal.ErrMaybeRecorded, a.Err)
 	case a.Err != "":
 		err = errors.New(a.Err)
 	}
@@ -169,7 +168,7 @@ func (p *pipeJournal) Get(ctx context.Context, key string) (*journal.Record, err
 	return a.Record, err
 }
 
-func (p *pipeJournal) Page(ctx context.Context, f idem.Filter, after string, limit int) ([]*journal.Record, string, error) {
+func (p *pipeJournal) Page(ctx context.Context, f journal.Filter, after string, limit int) ([]*journal.Record, string, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Page", Filter: f, After: after, Limit: limit})
 	return a.Page, a.Next, err
 }
@@ -209,7 +208,7 @@ func (p *pipeJournal) Count(ctx context.Context, counts []journal.Counter) error
 	return err
 }
 
-func (p *pipeJournal) Stats(ctx context.Context) (idem.Stats, error) {
+func (p *pipeJournal) Stats(ctx context.Context) (journal.Stats, error) {
 	a, err := p.call(ctx, pipeCall{Method: "Stats"})
 	return a.Stats, err
 }

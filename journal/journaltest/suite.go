@@ -1,4 +1,4 @@
-package idemtest
+package journaltest
 
 import (
 	"bytes"
@@ -9,29 +9,29 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"testing"
 	"time"
 
-	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/journal"
 )
 
 // OpenJournal opens the store of this name, and makes it if it is absent. Names
 // are short words; one name is one store for the whole suite.
-type OpenJournal func(store string) (idem.Journal, error)
+type OpenJournal func(store string) (journal.Journal, error)
 
 // OtherJournal opens a store once more while it is open, as another opener: for a
 // store that a process opens once, in a process of its own (see ServeJournal and
 // PipeJournal). kill ends that opener as SIGKILL would: nothing is given up,
 // nothing is written, and the journal is not used again.
-type OtherJournal func(store string) (j idem.Journal, kill func() error, err error)
+type OtherJournal func(store string) (j journal.Journal, kill func() error, err error)
 
-// JournalSuite is the conformance suite: what any idem.Journal must do for the
+// JournalSuite is the conformance suite: what any journal.Journal must do for the
 // client to keep its promises. Every check works on a store of its own. What fails
 // is told by t.Fatalf, all of it at once.
-func JournalSuite(t TB, open OpenJournal, other OtherJournal) {
+func JournalSuite(t testing.TB, open OpenJournal, other OtherJournal) {
 	t.Helper()
 	if open == nil || other == nil {
-		t.Fatalf("idemtest: JournalSuite needs a way to open a store, and a way to open it once more: without the second, ownership is not tested")
+		t.Fatalf("journaltest: JournalSuite needs a way to open a store, and a way to open it once more: without the second, ownership is not tested")
 		return
 	}
 	var failed []string
@@ -45,7 +45,7 @@ func JournalSuite(t TB, open OpenJournal, other OtherJournal) {
 	}
 	t.Logf("%d checks of the journal, %d failed", len(checks), len(failed))
 	if len(failed) > 0 {
-		t.Fatalf("the journal does not do what idem.Journal asks for:\n%s", strings.Join(failed, "\n"))
+		t.Fatalf("the journal does not do what journal.Journal asks for:\n%s", strings.Join(failed, "\n"))
 	}
 }
 
@@ -89,11 +89,11 @@ type suite struct {
 	open   OpenJournal
 	other  OtherJournal
 	store  string
-	opened []idem.Journal
+	opened []journal.Journal
 }
 
 // journal opens the check's store.
-func (s *suite) journal() (idem.Journal, error) {
+func (s *suite) journal() (journal.Journal, error) {
 	j, err := s.open(s.store)
 	if err == nil {
 		s.opened = append(s.opened, j)
@@ -102,7 +102,7 @@ func (s *suite) journal() (idem.Journal, error) {
 }
 
 // second opens it once more.
-func (s *suite) second() (idem.Journal, func() error, error) {
+func (s *suite) second() (journal.Journal, func() error, error) {
 	j, kill, err := s.other(s.store)
 	if err != nil {
 		return nil, nil, err
@@ -112,7 +112,7 @@ func (s *suite) second() (idem.Journal, func() error, error) {
 }
 
 // gone takes a journal out that is closed or killed.
-func (s *suite) gone(j idem.Journal) {
+func (s *suite) gone(j journal.Journal) {
 	for i, o := range s.opened {
 		if o == j {
 			s.opened = append(s.opened[:i:i], s.opened[i+1:]...)
@@ -121,7 +121,7 @@ func (s *suite) gone(j idem.Journal) {
 	}
 }
 
-func (s *suite) shut(j idem.Journal) error {
+func (s *suite) shut(j journal.Journal) error {
 	s.gone(j)
 	return j.Close()
 }
@@ -146,7 +146,7 @@ func suiteRecord(key, id string) *journal.Record {
 	payload := []byte("amount=500\x00\xff&id=" + id)
 	return &journal.Record{
 		Key:       key,
-		Operation: idem.Operation{Name: "charge", Scope: "run \x00 1", ID: id, Cost: 7},
+		Operation: journal.Operation{Name: "charge", Scope: "run \x00 1", ID: id, Cost: 7},
 		// Every fingerprint of the same payload is the same.
 		Fingerprint: sha256.Sum256(payload), FingerprintVersion: 3,
 		Head: []byte("POST /v1/charges\x00"), Payload: payload,
@@ -159,7 +159,7 @@ func suiteRecord(key, id string) *journal.Record {
 }
 
 // begin begins r, which must succeed.
-func begin(j idem.Journal, r *journal.Record) error {
+func begin(j journal.Journal, r *journal.Record) error {
 	obstacle, standing, err := j.Begin(context.Background(), r, journal.Checks{})
 	switch {
 	case err != nil:
@@ -171,7 +171,7 @@ func begin(j idem.Journal, r *journal.Record) error {
 }
 
 // meets begins r, which must meet an obstacle; key is whose, empty: nobody's.
-func meets(j idem.Journal, r *journal.Record, g journal.Checks, want journal.Conflict, key string) error {
+func meets(j journal.Journal, r *journal.Record, g journal.Checks, want journal.Conflict, key string) error {
 	obstacle, standing, err := j.Begin(context.Background(), r, g)
 	got := ""
 	if standing != nil {
@@ -194,19 +194,19 @@ func orNone(err error) error {
 }
 
 // change is a row of an intent's history.
-func suiteChange(key string, version int, kind journal.ChangeKind, state idem.State) *journal.Change {
+func suiteChange(key string, version int, kind journal.ChangeKind, state journal.State) *journal.Change {
 	c := &journal.Change{
 		Key: key, Kind: kind, At: suiteTime(version), Reason: "http 200", Note: "said so",
 		Summary: journal.Summary{
-			Version: version, State: state, Attempts: version, MayHaveExecuted: state == idem.InDoubt,
+			Version: version, State: state, Attempts: version, MayHaveExecuted: state == journal.InDoubt,
 			FirstSent: suiteTime(1), WindowStart: suiteTime(0), Takeovers: 1,
 		},
 		NewAttempts: []journal.Attempt{{Number: version, At: suiteTime(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline"}},
 	}
 	switch state {
-	case idem.Failed:
+	case journal.Failed:
 		c.Failure = journal.FailedTransient
-	case idem.Succeeded:
+	case journal.Succeeded:
 		c.Reply = suiteReply(key)
 	}
 	return c
@@ -221,7 +221,7 @@ func suiteReply(key string) *journal.Reply {
 }
 
 // changes appends c, which must succeed.
-func changes(j idem.Journal, c *journal.Change) error {
+func changes(j journal.Journal, c *journal.Change) error {
 	standing, ok, err := j.Change(context.Background(), c)
 	if err != nil || !ok || standing != nil {
 		return failing("Change %d of %s (kind %d, state %s): ok %t, a record: %t, error %w; it must be appended",
@@ -231,7 +231,7 @@ func changes(j idem.Journal, c *journal.Change) error {
 }
 
 // loses appends c, which must lose against the version that stands.
-func loses(j idem.Journal, c *journal.Change, stands int) error {
+func loses(j journal.Journal, c *journal.Change, stands int) error {
 	standing, ok, err := j.Change(context.Background(), c)
 	switch {
 	case err != nil:
@@ -245,7 +245,7 @@ func loses(j idem.Journal, c *journal.Change, stands int) error {
 }
 
 // get reads an intent that must be there.
-func get(j idem.Journal, key string) (*journal.Record, error) {
+func get(j journal.Journal, key string) (*journal.Record, error) {
 	r, err := j.Get(context.Background(), key)
 	if err != nil || r == nil {
 		return nil, failing("Get of %s: a record: %t, error %w", key, r != nil, orNone(err))
@@ -254,7 +254,7 @@ func get(j idem.Journal, key string) (*journal.Record, error) {
 }
 
 // owned reads an intent whose owner must be this.
-func owned(j idem.Journal, key string, want journal.Ownership) error {
+func owned(j journal.Journal, key string, want journal.Ownership) error {
 	r, err := get(j, key)
 	if err == nil && r.Owner != want {
 		err = failing("the owner of %s is %d, wanted %d (0 nobody, 1 this opener, 2 another that lives, 3 a dead one)", key, r.Owner, want)
