@@ -27,7 +27,7 @@ func init() {
 	}
 	j, err := idem.OpenJournal(path)
 	if err == nil {
-		err = errors.Join(journaltest.ServeJournal(j, os.Stdin, os.Stdout), j.Close())
+		err = errors.Join(journaltest.Serve(j, os.Stdin, os.Stdout), j.Close())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,7 +42,7 @@ func TestSQLiteJournal(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	path := func(store string) string { return filepath.Join(folder, store+".db") }
-	journaltest.JournalSuite(t,
+	journaltest.Run(t,
 		func(store string) (idem.Journal, error) { return idem.OpenJournal(path(store)) },
 		func(store string) (idem.Journal, func() error, error) {
 			self, err := os.Executable()
@@ -78,6 +78,6 @@ func TestSQLiteJournal(t *testing.T) {
 					require.NoError(t, cmd.Wait())
 				}
 			})
-			return journaltest.PipeJournal(out, in), kill, nil
+			return journaltest.Pipe(out, in), kill, nil
 		})
 }

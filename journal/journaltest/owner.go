@@ -8,187 +8,180 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// What a journal must do among several openers of one store.
-
-// pair is a store that is open twice.
-func (s *suite) pair() (here, there journal.Journal, kill func() error, err error) {
-	if here, err = s.journal(); err != nil {
-		return nil, nil, nil, err
-	}
-	if there, kill, err = s.second(); err != nil {
-		return nil, nil, nil, fmt.Errorf("opening the store once more: %w", err)
-	}
-	return here, there, kill, nil
-}
-
-func ownership(s *suite) error {
-	here, there, _, err := s.pair()
+// ownership checks that an intent of a live opener can be changed by that opener only.
+func ownership(s *session, here journal.Journal) error {
+	there, _, err := s.another()
 	if err != nil {
 		return err
 	}
-	if err := begin(there, suiteRecord("k1", "order-1")); err != nil {
+	if err := expectInsert(there, newRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	if err := owned(there, "k1", journal.OwnedBySelf); err != nil {
+	if err := expectOwner(there, "k1", journal.OwnedBySelf); err != nil {
 		return err
 	}
-	if err := owned(here, "k1", journal.OwnedByLive); err != nil {
+	if err := expectOwner(here, "k1", journal.OwnedByLive); err != nil {
 		return err
 	}
-	if err := meets(here, suiteRecord("k2", "order-1"), journal.Checks{}, journal.ConflictIdentity, "k1"); err != nil {
+	if err := expectConflict(here, newRecord("k2", "order-1"), journal.Checks{}, journal.ConflictIdentity, "k1"); err != nil {
 		return err
 	}
 	for _, c := range []*journal.Change{
-		suiteChange("k1", 1, journal.Claimed, journal.Pending), suiteChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt),
-		suiteChange("k1", 1, journal.Settled, journal.Failed), suiteChange("k1", 1, journal.Resolved, journal.Succeeded),
-		suiteChange("k1", 1, journal.Released, journal.Pending),
+		newChange("k1", 1, journal.Claimed, journal.Pending), newChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt),
+		newChange("k1", 1, journal.Settled, journal.Failed), newChange("k1", 1, journal.Resolved, journal.Succeeded),
+		newChange("k1", 1, journal.Released, journal.Pending),
 	} {
-		if err := loses(here, c, 0); err != nil {
-			return fmt.Errorf("a living opener owns it: %w", err)
+		if err := expectReject(here, c, 0); err != nil {
+			return fmt.Errorf("a live opener owns it: %w", err)
 		}
 	}
-	if err := changes(there, suiteChange("k1", 1, journal.Released, journal.Pending)); err != nil {
+	if err := expectAppend(there, newChange("k1", 1, journal.Released, journal.Pending)); err != nil {
 		return err
 	}
-	if err := owned(here, "k1", journal.Unowned); err != nil {
+	if err := expectOwner(here, "k1", journal.Unowned); err != nil {
 		return err
 	}
-	if err := changes(here, suiteChange("k1", 2, journal.Claimed, journal.Pending)); err != nil {
+	if err := expectAppend(here, newChange("k1", 2, journal.Claimed, journal.Pending)); err != nil {
 		return err
 	}
-	if err := owned(there, "k1", journal.OwnedByLive); err != nil {
+	if err := expectOwner(there, "k1", journal.OwnedByLive); err != nil {
 		return err
 	}
-	if err := loses(there, suiteChange("k1", 3, journal.AttemptStarted, journal.Pending), 2); err != nil {
-		return fmt.Errorf("whoever lost its claim: %w", err)
+	if err := expectReject(there, newChange("k1", 3, journal.AttemptStarted, journal.Pending), 2); err != nil {
+		return fmt.Errorf("after a claim by another opener: %w", err)
 	}
-	if err := changes(here, suiteChange("k1", 3, journal.Settled, journal.Succeeded)); err != nil {
+	if err := expectAppend(here, newChange("k1", 3, journal.Settled, journal.Succeeded)); err != nil {
 		return err
 	}
-	got, err := get(there, "k1")
+	got, err := expectRecord(there, "k1")
 	if err != nil {
 		return err
 	}
-	return sameReply(got.Changes[2].Reply, suiteReply("k1"))
+	return sameReply(got.Changes[2].Reply, newReply("k1"))
 }
 
-func deadOwner(s *suite) error {
-	here, there, kill, err := s.pair()
+// deadOwner checks that the intents of an opener that was killed can be claimed.
+func deadOwner(s *session, here journal.Journal) error {
+	there, kill, err := s.another()
 	if err != nil {
 		return err
 	}
 	for _, key := range []string{"k1", "k2", "k3"} {
-		if err := begin(there, suiteRecord(key, key)); err != nil {
+		if err := expectInsert(there, newRecord(key, key)); err != nil {
 			return err
 		}
 	}
-	if err := changes(there, suiteChange("k2", 1, journal.Claimed, journal.Pending)); err != nil {
+	if err := expectAppend(there, newChange("k2", 1, journal.Claimed, journal.Pending)); err != nil {
 		return err
 	}
-	if err := changes(there, suiteChange("k3", 1, journal.Settled, journal.Succeeded)); err != nil {
+	if err := expectAppend(there, newChange("k3", 1, journal.Settled, journal.Succeeded)); err != nil {
 		return err
 	}
-	if err := owned(here, "k2", journal.OwnedByLive); err != nil {
+	if err := expectOwner(here, "k2", journal.OwnedByLive); err != nil {
 		return err
 	}
 	if err := kill(); err != nil {
 		return fmt.Errorf("killing the other opener: %w", err)
 	}
 	for version, key := range []string{"k1", "k2"} {
-		if err := owned(here, key, journal.OwnedByDead); err != nil {
+		if err := expectOwner(here, key, journal.OwnedByDead); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, version+1, journal.Claimed, journal.Pending)); err != nil {
+		if err := expectAppend(here, newChange(key, version+1, journal.Claimed, journal.Pending)); err != nil {
 			return err
 		}
-		if err := owned(here, key, journal.OwnedBySelf); err != nil {
+		if err := expectOwner(here, key, journal.OwnedBySelf); err != nil {
 			return err
 		}
 	}
-	if err := owned(here, "k3", journal.Unowned); err != nil {
-		return fmt.Errorf("what it had settled: %w", err)
+	if err := expectOwner(here, "k3", journal.Unowned); err != nil {
+		return fmt.Errorf("an intent that it had settled: %w", err)
 	}
-	// A newcomer is another opener than the dead one.
-	third, _, err := s.second()
+	third, _, err := s.another()
 	if err != nil {
 		return err
 	}
-	if err := begin(third, suiteRecord("k4", "k4")); err != nil {
+	if err := expectInsert(third, newRecord("k4", "k4")); err != nil {
 		return err
 	}
-	return owned(here, "k4", journal.OwnedByLive)
+	if err := expectOwner(here, "k4", journal.OwnedByLive); err != nil {
+		return fmt.Errorf("a new opener is not the dead one: %w", err)
+	}
+	return nil
 }
 
-// robbedOwner lost its intent to another opener, and learns of a success.
-func robbedOwner(s *suite) error {
-	here, there, _, err := s.pair()
+// formerOwner checks an opener whose intent was claimed by another one: its failure is
+// rejected, its success is appended.
+func formerOwner(s *session, here journal.Journal) error {
+	there, _, err := s.another()
 	if err != nil {
 		return err
 	}
 	for i, late := range []*journal.Change{
-		suiteChange("k0", 1, journal.Settled, journal.Failed),
-		suiteChange("k1", 1, journal.Settled, journal.Succeeded),
+		newChange("k0", 1, journal.Settled, journal.Failed),
+		newChange("k1", 1, journal.Settled, journal.Succeeded),
 	} {
 		key := late.Key
-		if err := begin(there, suiteRecord(key, key)); err != nil {
+		if err := expectInsert(there, newRecord(key, key)); err != nil {
 			return err
 		}
-		if err := changes(there, suiteChange(key, 1, journal.Released, journal.Pending)); err != nil {
+		if err := expectAppend(there, newChange(key, 1, journal.Released, journal.Pending)); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, 2, journal.Claimed, journal.Pending)); err != nil {
+		if err := expectAppend(here, newChange(key, 2, journal.Claimed, journal.Pending)); err != nil {
 			return err
 		}
 		if i == 0 {
-			if err := loses(there, late, 2); err != nil {
-				return fmt.Errorf("a stale owner's refusal: %w", err)
+			if err := expectReject(there, late, 2); err != nil {
+				return fmt.Errorf("a failure that the former owner reports: %w", err)
 			}
 			continue
 		}
-		if err := changes(there, late); err != nil {
-			return fmt.Errorf("a stale owner's proven success: %w", err)
+		if err := expectAppend(there, late); err != nil {
+			return fmt.Errorf("a success that the former owner reports: %w", err)
 		}
-		if err := loses(here, suiteChange(key, 3, journal.Settled, journal.Failed), 3); err != nil {
-			return fmt.Errorf("after another's success: %w", err)
+		if err := expectReject(here, newChange(key, 3, journal.Settled, journal.Failed), 3); err != nil {
+			return fmt.Errorf("a failure after that success: %w", err)
 		}
 	}
 	return nil
 }
 
-// racingOpeners claim the same intents and begin the same identities at once.
-func racingOpeners(s *suite) error {
-	here, there, _, err := s.pair()
+// concurrentOpeners claims the same intents and begins the same identities through two
+// openers at once: for each, one of them succeeds.
+func concurrentOpeners(s *session, here journal.Journal) error {
+	there, _, err := s.another()
 	if err != nil {
 		return err
 	}
 	const intents = 40
 	for i := range intents {
 		key := fmt.Sprint("k", i)
-		if err := begin(here, suiteRecord(key, key)); err != nil {
+		if err := expectInsert(here, newRecord(key, key)); err != nil {
 			return err
 		}
-		if err := changes(here, suiteChange(key, 1, journal.Released, journal.Pending)); err != nil {
+		if err := expectAppend(here, newChange(key, 1, journal.Released, journal.Pending)); err != nil {
 			return err
 		}
 	}
-	var claimed, begun [2][intents]bool
+	var claimed, inserted [2][intents]bool
 	var errs [2]error
 	var wg sync.WaitGroup
 	for who, j := range []journal.Journal{here, there} {
 		wg.Go(func() {
 			for i := range intents {
-				_, ok, err := j.Change(context.Background(), suiteChange(fmt.Sprint("k", i), 2, journal.Claimed, journal.Pending))
+				_, ok, err := j.Change(context.Background(), newChange(fmt.Sprint("k", i), 2, journal.Claimed, journal.Pending))
 				if err != nil {
 					errs[who] = err
 					return
 				}
 				claimed[who][i] = ok
-				obstacle, _, err := j.Begin(context.Background(), suiteRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), journal.Checks{})
+				conflict, _, err := j.Begin(context.Background(), newRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), journal.Checks{})
 				if err != nil {
 					errs[who] = err
 					return
 				}
-				begun[who][i] = obstacle == journal.NoConflict
+				inserted[who][i] = conflict == journal.NoConflict
 			}
 		})
 	}
@@ -199,9 +192,9 @@ func racingOpeners(s *suite) error {
 		}
 	}
 	for i := range intents {
-		if claimed[0][i] == claimed[1][i] || begun[0][i] == begun[1][i] {
-			return failing("intent %d: claimed by the one %t and by the other %t, begun by %t and %t; one of the two must",
-				i, claimed[0][i], claimed[1][i], begun[0][i], begun[1][i])
+		if claimed[0][i] == claimed[1][i] || inserted[0][i] == inserted[1][i] {
+			return fmt.Errorf("intent %d: claimed by the first opener %t, by the second %t; inserted %t and %t; want one of each",
+				i, claimed[0][i], claimed[1][i], inserted[0][i], inserted[1][i])
 		}
 	}
 	return nil

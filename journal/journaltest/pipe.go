@@ -13,180 +13,191 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// pipeCall is one call of a journal in another process, and its answer.
-type pipeCall struct {
+// pipeRequest is one method call of a Pipe. Each method uses some of the fields.
+type pipeRequest struct {
 	Method     string
 	Record     *journal.Record
-	Guards     journal.Checks
+	Checks     journal.Checks
 	Change     *journal.Change
 	Key, Name  string
 	Filter     journal.Filter
 	After      string
 	Limit      int
-	Note       journal.AuditEntry
+	Entry      journal.AuditEntry
 	Counters   []journal.Counter
 	Times      [2]time.Time
 	Old, Value []byte
 	HasOld     bool
 }
 
-type pipeAnswer struct {
-	Obstacle journal.Conflict
-	Record   *journal.Record
-	OK       bool
-	Page     []*journal.Record
-	Next     string
-	Value    []byte
-	HasValue bool
-	Stats    journal.Stats
-	Count    int
-	Err      string
-	Maybe    bool // the error Is journal.ErrMaybeRecorded
+// pipeResponse is what Serve answers to a pipeRequest.
+type pipeResponse struct {
+	Conflict      journal.Conflict
+	Record        *journal.Record
+	OK            bool
+	Page          []*journal.Record
+	Next          string
+	Value         []byte
+	HasValue      bool
+	Stats         journal.Stats
+	Count         int
+	Err           string
+	MaybeRecorded bool // Err matches journal.ErrMaybeRecorded
 }
 
-// ServeJournal lets another process use a journal of this one: it answers the
-// calls of a PipeJournal, one after the other, until in ends, which is no error, or
-// Close was called. Calls come in and answers go out on what connects the two, such
-// as a child's standard input and output.
-func ServeJournal(j journal.Journal, in io.Reader, out io.Writer) error {
-	calls, answers := gob.NewDecoder(in), gob.NewEncoder(out)
+// Serve lets another process use j: it answers the calls of a Pipe, one after the
+// other, until in ends or Close was called. in and out connect the two processes,
+// for example a child's standard input and output. The end of in is not an error.
+func Serve(j journal.Journal, in io.Reader, out io.Writer) error {
+	requests, responses := gob.NewDecoder(in), gob.NewEncoder(out)
 	for {
-		var c pipeCall
-		if err := calls.Decode(&c); err != nil {
+		var req pipeRequest
+		if err := requests.Decode(&req); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
-			return fmt.Errorf("journaltest: a call of the journal: %w", err)
+			return fmt.Errorf("journaltest: reading a call: %w", err)
 		}
-		a, err := c.answer(j)
+		resp, err := req.do(j)
 		if err != nil {
-			a.Err, a.Maybe = err.Error(), errors.Is(err, journal.ErrMaybeRecorded)
+			resp.Err, resp.MaybeRecorded = err.Error(), errors.Is(err, journal.ErrMaybeRecorded)
 		}
-		if err := answers.Encode(a); err != nil {
-			return fmt.Errorf("journaltest: an answer of the journal: %w", err)
+		if err := responses.Encode(resp); err != nil {
+			return fmt.Errorf("journaltest: writing the answer of %s: %w", req.Method, err)
 		}
-		if c.Method == "Close" {
+		if req.Method == "Close" {
 			return nil
 		}
 	}
 }
 
-var errOtherValue = errors.New("the value is another by now")
+// errValueChanged makes Value store nothing if the value is no longer the one that
+// the update function of the other process has seen.
+var errValueChanged = errors.New("the value has changed")
 
-func (c *pipeCall) answer(j journal.Journal) (a pipeAnswer, err error) {
+// do calls the method of j that the request names.
+func (req *pipeRequest) do(j journal.Journal) (resp pipeResponse, err error) {
 	ctx := context.Background()
-	switch c.Method {
+	switch req.Method {
 	case "Begin":
-		a.Obstacle, a.Record, err = j.Begin(ctx, c.Record, c.Guards)
+		resp.Conflict, resp.Record, err = j.Begin(ctx, req.Record, req.Checks)
 	case "Change":
-		a.Record, a.OK, err = j.Change(ctx, c.Change)
+		resp.Record, resp.OK, err = j.Change(ctx, req.Change)
 	case "Get":
-		a.Record, err = j.Get(ctx, c.Key)
+		resp.Record, err = j.Get(ctx, req.Key)
 	case "Page":
-		a.Page, a.Next, err = j.Page(ctx, c.Filter, c.After, c.Limit)
-	case "Log":
-		err = j.Audit(ctx, c.Note)
+		resp.Page, resp.Next, err = j.Page(ctx, req.Filter, req.After, req.Limit)
+	case "Audit":
+		err = j.Audit(ctx, req.Entry)
 	case "Value":
-		a.Value, err = j.Value(ctx, c.Name, nil)
-		a.HasValue = a.Value != nil
-	case "Swap":
-		a.Value, err = j.Value(ctx, c.Name, func(now []byte) ([]byte, error) {
-			if !bytes.Equal(now, c.Old) || (now != nil) != c.HasOld {
-				return now, errOtherValue
+		resp.Value, err = j.Value(ctx, req.Name, nil)
+		resp.HasValue = resp.Value != nil
+	case "CompareAndSwap":
+		resp.Value, err = j.Value(ctx, req.Name, func(now []byte) ([]byte, error) {
+			if !bytes.Equal(now, req.Old) || (now != nil) != req.HasOld {
+				return now, errValueChanged
 			}
-			return c.Value, nil
+			return req.Value, nil
 		})
-		a.OK = !errors.Is(err, errOtherValue)
-		if !a.OK {
+		resp.OK = !errors.Is(err, errValueChanged)
+		if !resp.OK {
 			err = nil
 		}
 	case "Count":
-		err = j.Count(ctx, c.Counters)
+		err = j.Count(ctx, req.Counters)
 	case "Stats":
-		a.Stats, err = j.Stats(ctx)
+		resp.Stats, err = j.Stats(ctx)
 	case "Prune":
-		a.Count, err = j.Prune(ctx, c.Times[0], c.Times[1])
+		resp.Count, err = j.Prune(ctx, req.Times[0], req.Times[1])
 	case "Close":
 		err = j.Close()
 	default:
-		err = fmt.Errorf("journaltest: a journal has no method %q", c.Method)
+		err = fmt.Errorf("journaltest: a Journal has no method %q", req.Method)
 	}
-	return a, err
+	return resp, err
 }
 
-// PipeJournal is a journal of another process, where ServeJournal answers. A ctx
-// that ends is seen only before a call. Of the other side's errors the text comes
-// over, and that one Is journal.ErrMaybeRecorded.
-func PipeJournal(in io.Reader, out io.Writer) journal.Journal {
-	return &pipeJournal{answers: gob.NewDecoder(in), calls: gob.NewEncoder(out)}
+// Pipe returns a Journal that calls the one of another process, where Serve answers
+// on in and out. It implements none of the optional interfaces. A ctx that ends is
+// noticed only before a call. Errors keep their text, and match
+// journal.ErrMaybeRecorded if they did in the other process.
+func Pipe(in io.Reader, out io.Writer) journal.Journal {
+	return &pipe{responses: gob.NewDecoder(in), requests: gob.NewEncoder(out)}
 }
 
-type pipeJournal struct {
-	mu      sync.Mutex // one call at a time
-	calls   *gob.Encoder
-	answers *gob.Decoder
-	closed  bool
+type pipe struct {
+	mu        sync.Mutex // one call at a time
+	requests  *gob.Encoder
+	responses *gob.Decoder
+	closed    bool
 }
 
-func (p *pipeJournal) call(ctx context.Context, c pipeCall) (a pipeAnswer, err error) {
+// call sends a request and waits for its response.
+func (p *pipe) call(ctx context.Context, req pipeRequest) (resp pipeResponse, err error) {
 	if err := ctx.Err(); err != nil {
-		return a, err
+		return resp, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return a, errors.New("journaltest: the journal of the other process is closed")
+		return resp, errors.New("journaltest: the journal of the other process is closed")
 	}
-	p.closed = c.Method == "Close"
-	if err := p.calls.Encode(c); err != nil {
-		return a, fmt.Errorf("journaltest: calling the journal of the other process: %w", err)
+	p.closed = req.Method == "Close"
+	if err := p.requests.Encode(req); err != nil {
+		return resp, fmt.Errorf("journaltest: calling %s in the other process: %w", req.Method, err)
 	}
-	if err := p.answers.Decode(&a); err != nil {
-		return a, fmt.Errorf("journaltest: the other process did not answer: %w", err)
+	if err := p.responses.Decode(&resp); err != nil {
+		return resp, fmt.Errorf("journaltest: the other process did not answer %s: %w", req.Method, err)
 	}
 	switch {
-	case a.Maybe:
-		err = fmt.Errorf("%w: %s", journal.ErrMaybeRecorded, a.Err)
-	case a.Err != "":
-		err = errors.New(a.Err)
+	case resp.MaybeRecorded:
+		err = fmt.Errorf("%w: %s", journal.ErrMaybeRecorded, resp.Err)
+	case resp.Err != "":
+		err = errors.New(resp.Err)
 	}
-	return a, err
+	return resp, err
 }
 
-func (p *pipeJournal) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
-	a, err := p.call(ctx, pipeCall{Method: "Begin", Record: r, Guards: g})
-	return a.Obstacle, a.Record, err
+// Begin implements journal.Journal.
+func (p *pipe) Begin(ctx context.Context, r *journal.Record, checks journal.Checks) (journal.Conflict, *journal.Record, error) {
+	resp, err := p.call(ctx, pipeRequest{Method: "Begin", Record: r, Checks: checks})
+	return resp.Conflict, resp.Record, err
 }
 
-func (p *pipeJournal) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
-	a, err := p.call(ctx, pipeCall{Method: "Change", Change: c})
-	return a.Record, a.OK, err
+// Change implements journal.Journal.
+func (p *pipe) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+	resp, err := p.call(ctx, pipeRequest{Method: "Change", Change: c})
+	return resp.Record, resp.OK, err
 }
 
-func (p *pipeJournal) Get(ctx context.Context, key string) (*journal.Record, error) {
-	a, err := p.call(ctx, pipeCall{Method: "Get", Key: key})
-	return a.Record, err
+// Get implements journal.Journal.
+func (p *pipe) Get(ctx context.Context, key string) (*journal.Record, error) {
+	resp, err := p.call(ctx, pipeRequest{Method: "Get", Key: key})
+	return resp.Record, err
 }
 
-func (p *pipeJournal) Page(ctx context.Context, f journal.Filter, after string, limit int) ([]*journal.Record, string, error) {
-	a, err := p.call(ctx, pipeCall{Method: "Page", Filter: f, After: after, Limit: limit})
-	return a.Page, a.Next, err
+// Page implements journal.Journal.
+func (p *pipe) Page(ctx context.Context, f journal.Filter, after string, limit int) ([]*journal.Record, string, error) {
+	resp, err := p.call(ctx, pipeRequest{Method: "Page", Filter: f, After: after, Limit: limit})
+	return resp.Page, resp.Next, err
 }
 
-func (p *pipeJournal) Audit(ctx context.Context, n journal.AuditEntry) error {
-	_, err := p.call(ctx, pipeCall{Method: "Log", Note: n})
+// Audit implements journal.Journal.
+func (p *pipe) Audit(ctx context.Context, entry journal.AuditEntry) error {
+	_, err := p.call(ctx, pipeRequest{Method: "Audit", Entry: entry})
 	return err
 }
 
-// Value cannot send update over: it asks again where the value changed meanwhile.
-func (p *pipeJournal) Value(ctx context.Context, name string, update func([]byte) ([]byte, error)) ([]byte, error) {
+// Value implements journal.Journal. A function cannot be sent to the other process:
+// Value calls update here, and again if the value has changed meanwhile.
+func (p *pipe) Value(ctx context.Context, name string, update func([]byte) ([]byte, error)) ([]byte, error) {
 	for {
-		a, err := p.call(ctx, pipeCall{Method: "Value", Name: name})
+		resp, err := p.call(ctx, pipeRequest{Method: "Value", Name: name})
 		if err != nil {
 			return nil, err
 		}
-		old := a.Value
-		if a.HasValue && old == nil {
+		old := resp.Value
+		if resp.HasValue && old == nil {
 			old = []byte{}
 		}
 		if update == nil {
@@ -196,36 +207,39 @@ func (p *pipeJournal) Value(ctx context.Context, name string, update func([]byte
 		if err != nil || bytes.Equal(value, old) {
 			return value, err
 		}
-		a, err = p.call(ctx, pipeCall{Method: "Swap", Name: name, Old: old, HasOld: old != nil, Value: value})
-		if err != nil || a.OK {
+		resp, err = p.call(ctx, pipeRequest{Method: "CompareAndSwap", Name: name, Old: old, HasOld: old != nil, Value: value})
+		if err != nil || resp.OK {
 			return value, err
 		}
 	}
 }
 
-func (p *pipeJournal) Count(ctx context.Context, counts []journal.Counter) error {
-	_, err := p.call(ctx, pipeCall{Method: "Count", Counters: counts})
+// Count implements journal.Journal.
+func (p *pipe) Count(ctx context.Context, counters []journal.Counter) error {
+	_, err := p.call(ctx, pipeRequest{Method: "Count", Counters: counters})
 	return err
 }
 
-func (p *pipeJournal) Stats(ctx context.Context) (journal.Stats, error) {
-	a, err := p.call(ctx, pipeCall{Method: "Stats"})
-	return a.Stats, err
+// Stats implements journal.Journal.
+func (p *pipe) Stats(ctx context.Context) (journal.Stats, error) {
+	resp, err := p.call(ctx, pipeRequest{Method: "Stats"})
+	return resp.Stats, err
 }
 
-func (p *pipeJournal) Prune(ctx context.Context, outcomes, identities time.Time) (int, error) {
-	a, err := p.call(ctx, pipeCall{Method: "Prune", Times: [2]time.Time{outcomes, identities}})
-	return a.Count, err
+// Prune implements journal.Journal.
+func (p *pipe) Prune(ctx context.Context, outcomes, identities time.Time) (int, error) {
+	resp, err := p.call(ctx, pipeRequest{Method: "Prune", Times: [2]time.Time{outcomes, identities}})
+	return resp.Count, err
 }
 
-// Close closes the other process's journal. The zero value of closed is open.
-func (p *pipeJournal) Close() error {
+// Close implements journal.Journal. It closes the journal of the other process.
+func (p *pipe) Close() error {
 	p.mu.Lock()
 	closed := p.closed
 	p.mu.Unlock()
 	if closed {
 		return nil
 	}
-	_, err := p.call(context.Background(), pipeCall{Method: "Close"})
+	_, err := p.call(context.Background(), pipeRequest{Method: "Close"})
 	return err
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // journalEnv makes this binary the other opener of the journal that it names.
-const journalEnv = "IDEMTEST_JOURNAL"
+const journalEnv = "JOURNALTEST_PATH"
 
 func init() {
 	path := os.Getenv(journalEnv)
@@ -28,7 +28,7 @@ func init() {
 	}
 	j, err := idem.OpenJournal(path)
 	if err == nil {
-		err = errors.Join(journaltest.ServeJournal(j, os.Stdin, os.Stdout), j.Close())
+		err = errors.Join(journaltest.Serve(j, os.Stdin, os.Stdout), j.Close())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -61,7 +61,7 @@ func otherSQLite(t *testing.T, path string) (idem.Journal, func() error, error) 
 			_ = cmd.Wait()
 		}
 	})
-	return journaltest.PipeJournal(out, in), kill, nil
+	return journaltest.Pipe(out, in), kill, nil
 }
 
 // heard is a TB that keeps what it is told.
@@ -134,26 +134,26 @@ func TestJournalSuiteFindsWhatIsBroken(t *testing.T) {
 		"nothing": {broken{}, ""},
 		"an ID is cut": {broken{begin: func(r *journal.Record, _ *journal.Checks) {
 			r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))]
-		}}, "begin keeps"},
-		"no guards":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "re-emission"},
-		"no aliases":        {broken{begin: func(_ *journal.Record, g *journal.Checks) { g.Alias = false }}, "aliases"},
-		"a stale link":      {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "links"},
-		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "fenced"},
-		"an outcome is cut": {broken{change: cutOutcome}, "byte for byte"},
-		"the owner is mine": {broken{get: func(r *journal.Record) { r.Owner = journal.OwnedBySelf }}, "ownership"},
+		}}, "Begin keeps"},
+		"no guards":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "Duplicate window"},
+		"no aliases":        {broken{begin: func(_ *journal.Record, g *journal.Checks) { g.Alias = false }}, "Aliases"},
+		"a stale link":      {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "Begin adds"},
+		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "Change checks"},
+		"an outcome is cut": {broken{change: cutOutcome}, "Outcomes"},
+		"the owner is mine": {broken{get: func(r *journal.Record) { r.Owner = journal.OwnedBySelf }}, "Ownership"},
 		"the dead live": {broken{get: func(r *journal.Record) {
 			if r.Owner == journal.OwnedByDead {
 				r.Owner = journal.OwnedByLive
 			}
-		}}, "a dead owner"},
-		"a row is lost":     {broken{lose: true}, "fenced"},
-		"pruning too early": {broken{prune: func(at *time.Time) { *at = at.AddDate(1, 0, 0) }}, "pruning"},
+		}}, "Dead owner"},
+		"a row is lost":     {broken{lose: true}, "Change checks"},
+		"pruning too early": {broken{prune: func(at *time.Time) { *at = at.AddDate(1, 0, 0) }}, "Prune"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			h := &heard{}
-			journaltest.JournalSuite(h,
+			journaltest.Run(h,
 				func(store string) (idem.Journal, error) {
 					j, err := idem.OpenJournal(filepath.Join(folder, store))
 					b := c.breaks
@@ -181,15 +181,15 @@ func cutOutcome(c *journal.Change) {
 }
 
 // A journal of one's own is tested like this.
-func ExampleJournalSuite() {
+func ExampleRun() {
 	open := func(store string) (idem.Journal, error) {
 		return idem.OpenJournal(filepath.Join(os.TempDir(), store)) // in place of one's own
 	}
 	other := func(store string) (j idem.Journal, kill func() error, err error) {
 		// Another opener of the same store: for many stores that is another
 		// connection, whose end is kill.
-		return nil, nil, errors.New("see PipeJournal for one in another process")
+		return nil, nil, errors.New("see Pipe for one in another process")
 	}
-	test := func(t *testing.T) { journaltest.JournalSuite(t, open, other) }
+	test := func(t *testing.T) { journaltest.Run(t, open, other) }
 	_ = test // TestJournal of one's own package
 }

@@ -18,7 +18,7 @@ func TestStore(t *testing.T) {
 		}
 		return stores[name].open()
 	}
-	journaltest.JournalSuite(t,
+	journaltest.Run(t,
 		func(name string) (idem.Journal, error) { return open(name), nil },
 		func(name string) (idem.Journal, func() error, error) {
 			if stores[name] == nil {
