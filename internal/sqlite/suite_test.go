@@ -5,19 +5,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/idem-go/idem"
-	"github.com/idem-go/idem/journal/journaltest"
-
+	"github.com/idem-go/idem/internal/sqlite"
 	"github.com/idem-go/idem/internal/testkit"
+	"github.com/idem-go/idem/journal"
+	"github.com/idem-go/idem/journal/journaltest"
 )
 
-// journalAway makes this binary the other opener of a journal, which it answers for
-// on its standard input and output.
+// journalAway makes this binary the other opener of the journal at its path.
 const journalAway = "IDEM_TEST_JOURNAL"
 
 func init() {
@@ -25,7 +23,7 @@ func init() {
 	if path == "" {
 		return
 	}
-	j, err := idem.OpenJournal(path)
+	j, err := sqlite.Open(path)
 	if err == nil {
 		err = errors.Join(journaltest.Serve(j, os.Stdin, os.Stdout), j.Close())
 	}
@@ -36,48 +34,53 @@ func init() {
 	os.Exit(0)
 }
 
-// TestSQLiteJournal: the journal on SQLite keeps what any journal must, alone and
+// TestSQLiteJournal: the journal on SQLite does what any journal must, alone and
 // among two processes.
 func TestSQLiteJournal(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	path := func(store string) string { return filepath.Join(folder, store+".db") }
-	journaltest.Run(t,
-		func(store string) (idem.Journal, error) { return idem.OpenJournal(path(store)) },
-		func(store string) (idem.Journal, func() error, error) {
-			self, err := os.Executable()
-			if err != nil {
-				return nil, nil, err
-			}
-			cmd := exec.Command(self)
-			cmd.Env = append(os.Environ(), journalAway+"="+path(store))
-			cmd.Stderr = os.Stderr
-			in, err := cmd.StdinPipe()
-			if err != nil {
-				return nil, nil, err
-			}
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				return nil, nil, err
-			}
-			if err := cmd.Start(); err != nil {
-				return nil, nil, err
-			}
-			kill := func() error {
-				if err := cmd.Process.Kill(); err != nil {
-					return err
-				}
-				if err := cmd.Wait(); err == nil {
-					return errors.New("it ended by itself")
-				}
-				return nil
-			}
-			t.Cleanup(func() {
-				require.NoError(t, testkit.IgnoreClosed(in.Close()))
-				if cmd.ProcessState == nil {
-					require.NoError(t, cmd.Wait())
-				}
-			})
-			return journaltest.Pipe(out, in), kill, nil
-		})
+	journaltest.Run(t, func(t *testing.T) journaltest.Store {
+		path := testkit.NewPath(t)
+		return journaltest.Store{
+			Open:      func() (journal.Journal, error) { return sqlite.Open(path) },
+			OpenOther: func() (journal.Journal, func() error, error) { return openChild(t, path) },
+		}
+	})
+}
+
+// openChild opens a journal in a process of its own.
+func openChild(t *testing.T, path string) (journal.Journal, func() error, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), journalAway+"="+path)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	kill := func() error {
+		if err := cmd.Process.Kill(); err != nil {
+			return err
+		}
+		if err := cmd.Wait(); err == nil {
+			return errors.New("the child ended before it was killed")
+		}
+		return nil
+	}
+	t.Cleanup(func() {
+		require.NoError(t, testkit.IgnoreClosed(in.Close()))
+		if cmd.ProcessState == nil {
+			require.NoError(t, cmd.Wait())
+		}
+	})
+	return journaltest.Pipe(out, in), kill, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // ownership checks that an intent of a live opener can be changed by that opener only.
 func ownership(s *session, here journal.Journal) error {
-	there, _, err := s.another()
+	there, _, err := s.openOther()
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func ownership(s *session, here journal.Journal) error {
 
 // deadOwner checks that the intents of an opener that was killed can be claimed.
 func deadOwner(s *session, here journal.Journal) error {
-	there, kill, err := s.another()
+	there, kill, err := s.openOther()
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func deadOwner(s *session, here journal.Journal) error {
 	if err := expectOwner(here, "k3", journal.Unowned); err != nil {
 		return fmt.Errorf("an intent that it had settled: %w", err)
 	}
-	third, _, err := s.another()
+	third, _, err := s.openOther()
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func deadOwner(s *session, here journal.Journal) error {
 // formerOwner checks an opener whose intent was claimed by another one: its failure is
 // rejected, its success is appended.
 func formerOwner(s *session, here journal.Journal) error {
-	there, _, err := s.another()
+	there, _, err := s.openOther()
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func formerOwner(s *session, here journal.Journal) error {
 // concurrentOpeners claims the same intents and begins the same identities through two
 // openers at once: for each, one of them succeeds.
 func concurrentOpeners(s *session, here journal.Journal) error {
-	there, _, err := s.another()
+	there, _, err := s.openOther()
 	if err != nil {
 		return err
 	}

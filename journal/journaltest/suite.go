@@ -4,52 +4,55 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/idem-go/idem/journal"
 )
 
-// OpenJournal opens the store of this name, and makes it if it is absent. Names
-// are short words; one name is one store for the whole suite.
-type OpenJournal func(store string) (journal.Journal, error)
+// Store is one store under test.
+type Store struct {
+	// Open opens the store in this process. A check calls Open again only after it has
+	// closed the journal before.
+	Open func() (journal.Journal, error)
 
-// OtherJournal opens a store once more while it is open, as another opener: for a
-// store that a process opens once, in a process of its own (see Serve and Pipe).
-// kill ends that opener as SIGKILL would: nothing is given up, nothing is written,
-// and the journal is not used again.
-type OtherJournal func(store string) (j journal.Journal, kill func() error, err error)
+	// OpenOther opens the store as another opener, in this process or in another one,
+	// while the journal that Open returned is open. kill ends that opener as SIGKILL
+	// ends a process: nothing is written or given up. It returns once the store can
+	// prove the opener's death. The journal is not used after kill, nor closed.
+	OpenOther func() (j journal.Journal, kill func() error, err error)
+}
 
-// Run checks that a journal does what the client relies on. Every check works on a
-// store of its own. All failures are reported by one t.Fatalf.
-func Run(t testing.TB, open OpenJournal, other OtherJournal) {
+// Run checks a Journal. It calls newStore for each check, which runs as a subtest with
+// a new, empty store. t is the one of the subtest.
+func Run(t *testing.T, newStore func(t *testing.T) Store) {
 	t.Helper()
-	if open == nil || other == nil {
-		t.Fatalf("journaltest: Run needs a way to open a store, and a way to open it once more: without the second, ownership is not tested")
-		return
-	}
-	var failed []string
-	for _, check := range checks() {
-		s := &session{open: open, other: other, store: strings.ReplaceAll(check.name, " ", "-")}
-		j, err := s.journal()
-		if err == nil {
-			err = check.run(s, j)
-		}
-		if err = errors.Join(err, s.close()); err != nil {
-			failed = append(failed, check.name+": "+err.Error())
-		}
-	}
-	t.Logf("%d checks of the journal, %d failed", len(checks()), len(failed))
-	if len(failed) > 0 {
-		t.Fatalf("the journal does not do what journal.Journal asks for:\n%s", strings.Join(failed, "\n"))
+	for _, c := range checks() {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.do(newStore(t)); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
-// check is one thing that a journal must do. run returns an error if the journal does
-// not do it.
+// check is one thing that a journal must do. run gets an open journal and returns an
+// error if the journal does not do it.
 type check struct {
 	name string
 	run  func(s *session, j journal.Journal) error
+}
+
+// do runs the check on a store and closes all journals.
+func (c check) do(store Store) error {
+	if store.Open == nil || store.OpenOther == nil {
+		return errors.New("journaltest: Store.Open or Store.OpenOther is nil: set both; ownership needs two openers")
+	}
+	s := &session{store: store}
+	j, err := s.open()
+	if err == nil {
+		err = c.run(s, j)
+	}
+	return errors.Join(err, s.close())
 }
 
 // checks returns the checks of the suite.
@@ -84,24 +87,23 @@ func checks() []check {
 
 // session is the store of one check and its open journals.
 type session struct {
-	open   OpenJournal
-	other  OtherJournal
-	store  string
+	store  Store
 	opened []journal.Journal
 }
 
-// journal opens the store.
-func (s *session) journal() (journal.Journal, error) {
-	j, err := s.open(s.store)
-	if err == nil {
-		s.opened = append(s.opened, j)
+// open opens the store.
+func (s *session) open() (journal.Journal, error) {
+	j, err := s.store.Open()
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	return j, err
+	s.opened = append(s.opened, j)
+	return j, nil
 }
 
-// another opens the store once more, as another opener.
-func (s *session) another() (j journal.Journal, kill func() error, err error) {
-	j, end, err := s.other(s.store)
+// openOther opens the store as another opener.
+func (s *session) openOther() (j journal.Journal, kill func() error, err error) {
+	j, end, err := s.store.OpenOther()
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the store as another opener: %w", err)
 	}
@@ -118,9 +120,9 @@ func (s *session) forget(j journal.Journal) {
 func (s *session) reopen(j journal.Journal) (journal.Journal, error) {
 	s.forget(j)
 	if err := j.Close(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("closing the journal: %w", err)
 	}
-	return s.journal()
+	return s.open()
 }
 
 // close closes what is still open.

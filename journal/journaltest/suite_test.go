@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 	"github.com/idem-go/idem/journal/journaltest"
 )
 
-// journalEnv makes this binary the other opener of the journal that it names.
+// journalEnv makes this binary the other opener of the journal at its path.
 const journalEnv = "JOURNALTEST_PATH"
 
 func init() {
@@ -37,12 +36,13 @@ func init() {
 	os.Exit(0)
 }
 
-// otherSQLite opens a journal in a process of its own.
-func otherSQLite(t *testing.T, path string) (idem.Journal, func() error, error) {
+// openChild opens a journal in a process of its own.
+func openChild(t *testing.T, path string) (journal.Journal, func() error, error) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), journalEnv+"="+path)
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
@@ -51,12 +51,12 @@ func otherSQLite(t *testing.T, path string) (idem.Journal, func() error, error) 
 	kill := func() error {
 		err := cmd.Process.Kill()
 		if cmd.Wait() == nil {
-			return errors.New("it ended by itself")
+			return errors.New("the child ended before it was killed")
 		}
 		return err
 	}
 	t.Cleanup(func() {
-		_ = in.Close() // it ends by that, unless it was killed
+		_ = in.Close() // ends the child, unless it was killed
 		if cmd.ProcessState == nil {
 			_ = cmd.Wait()
 		}
@@ -64,27 +64,29 @@ func otherSQLite(t *testing.T, path string) (idem.Journal, func() error, error) 
 	return journaltest.Pipe(out, in), kill, nil
 }
 
-// heard is a TB that keeps what it is told.
-type heard struct {
-	testing.TB
-	fatal strings.Builder
+// newStore returns a store on SQLite. wrap gets each journal of this process.
+func newStore(t *testing.T, wrap func(journal.Journal) journal.Journal) journaltest.Store {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	return journaltest.Store{
+		Open: func() (journal.Journal, error) {
+			j, err := idem.OpenJournal(path)
+			if err != nil {
+				return nil, err
+			}
+			return wrap(j), nil
+		},
+		OpenOther: func() (journal.Journal, func() error, error) { return openChild(t, path) },
+	}
 }
 
-func (*heard) Helper()             {}
-func (*heard) Cleanup(func())      {}
-func (*heard) Logf(string, ...any) {}
-func (h *heard) Fatalf(format string, args ...any) {
-	fmt.Fprintf(&h.fatal, format+"\n", args...)
-}
-
-// broken is a journal that does one thing wrong.
+// broken is a journal with one fault.
 type broken struct {
-	idem.Journal
+	journal.Journal
 	begin  func(r *journal.Record, g *journal.Checks)
 	change func(c *journal.Change)
 	get    func(r *journal.Record)
 	prune  func(outcomes *time.Time)
-	lose   bool
+	lose   bool // changes that release
 }
 
 func (b *broken) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (journal.Conflict, *journal.Record, error) {
@@ -123,53 +125,60 @@ func (b *broken) Prune(ctx context.Context, outcomes, identities time.Time) (int
 	return b.Journal.Prune(ctx, outcomes, identities)
 }
 
-// TestJournalSuiteFindsWhatIsBroken: each of these journals does one thing wrong,
-// and the suite says which; with nothing wrong it says nothing.
-func TestJournalSuiteFindsWhatIsBroken(t *testing.T) {
+// TestChecks_OneFault_IsFound: each of these journals has one fault, and the check of
+// that name finds it.
+func TestChecks_OneFault_IsFound(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		breaks broken
-		found  string
+		broken broken
+		check  string
 	}{
-		"nothing": {broken{}, ""},
 		"an ID is cut": {broken{begin: func(r *journal.Record, _ *journal.Checks) {
 			r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))]
-		}}, "Begin keeps"},
-		"no guards":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "Duplicate window"},
+		}}, "Begin keeps every field"},
+		"no checks":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "Duplicate window"},
 		"no aliases":        {broken{begin: func(_ *journal.Record, g *journal.Checks) { g.Alias = false }}, "Aliases"},
-		"a stale link":      {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "Begin adds"},
-		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "Change checks"},
-		"an outcome is cut": {broken{change: cutOutcome}, "Outcomes"},
+		"no successors":     {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "Begin adds a successor to the newest"},
+		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "Change checks the version"},
+		"an outcome is cut": {broken{change: cutOutcome}, "Outcomes byte for byte"},
 		"the owner is mine": {broken{get: func(r *journal.Record) { r.Owner = journal.OwnedBySelf }}, "Ownership"},
 		"the dead live": {broken{get: func(r *journal.Record) {
 			if r.Owner == journal.OwnedByDead {
 				r.Owner = journal.OwnedByLive
 			}
 		}}, "Dead owner"},
-		"a row is lost":     {broken{lose: true}, "Change checks"},
+		"a change is lost":  {broken{lose: true}, "Change checks the version"},
 		"pruning too early": {broken{prune: func(at *time.Time) { *at = at.AddDate(1, 0, 0) }}, "Prune"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			folder := t.TempDir()
-			h := &heard{}
-			journaltest.Run(h,
-				func(store string) (idem.Journal, error) {
-					j, err := idem.OpenJournal(filepath.Join(folder, store))
-					b := c.breaks
-					b.Journal = j
-					return &b, err
-				},
-				func(store string) (idem.Journal, func() error, error) {
-					return otherSQLite(t, filepath.Join(folder, store))
-				})
-			if c.found == "" {
-				require.Empty(t, h.fatal.String())
-			} else {
-				require.Contains(t, h.fatal.String(), c.found)
-			}
+			err := journaltest.Check(c.check, newStore(t, func(j journal.Journal) journal.Journal {
+				b := c.broken
+				b.Journal = j
+				return &b
+			}))
+			require.Error(t, err)
+			t.Log(err)
 		})
 	}
+}
+
+// TestRun_SQLite_Passes: the checks find no fault where there is none, also behind a
+// wrapper without the optional interfaces.
+func TestRun_SQLite_Passes(t *testing.T) {
+	t.Parallel()
+	journaltest.Run(t, func(t *testing.T) journaltest.Store {
+		return newStore(t, func(j journal.Journal) journal.Journal { return &broken{Journal: j} })
+	})
+}
+
+// TestCheck_StoreWithoutOpeners_Fails: a store that cannot be opened twice is not
+// reported as conforming.
+func TestCheck_StoreWithoutOpeners_Fails(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, func(j journal.Journal) journal.Journal { return j })
+	s.OpenOther = nil
+	require.ErrorContains(t, journaltest.Check("Prune", s), "OpenOther")
 }
 
 func cutOutcome(c *journal.Change) {
@@ -178,18 +187,4 @@ func cutOutcome(c *journal.Change) {
 		short.Body, short.Size = short.Body[1:], short.Size-1
 		c.Reply = &short
 	}
-}
-
-// A journal of one's own is tested like this.
-func ExampleRun() {
-	open := func(store string) (idem.Journal, error) {
-		return idem.OpenJournal(filepath.Join(os.TempDir(), store)) // in place of one's own
-	}
-	other := func(store string) (j idem.Journal, kill func() error, err error) {
-		// Another opener of the same store: for many stores that is another
-		// connection, whose end is kill.
-		return nil, nil, errors.New("see Pipe for one in another process")
-	}
-	test := func(t *testing.T) { journaltest.Run(t, open, other) }
-	_ = test // TestJournal of one's own package
 }
