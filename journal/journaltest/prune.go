@@ -65,6 +65,35 @@ func pruning(_ *session, j journal.Journal) error {
 	return err
 }
 
+// pruningAliases checks that an alias goes with its intent: its ID is free again.
+func pruningAliases(_ *session, j journal.Journal) error {
+	alias := journal.Checks{DuplicatesSince: minute(-10), Alias: true}
+	if err := expectConflict(j, duplicate("k1", "a"), alias, journal.NoConflict, ""); err != nil {
+		return err
+	}
+	if err := expectConflict(j, duplicate("k2", "b"), alias, journal.ConflictDuplicate, "k1"); err != nil {
+		return err
+	}
+	if err := expectInsert(j, newRecord("k3", "c")); err != nil { // a store may keep its newest intent
+		return err
+	}
+	if err := expectAppend(j, newChange("k1", 1, journal.Settled, journal.Succeeded)); err != nil {
+		return err
+	}
+	if n, err := j.Prune(context.Background(), minute(30), minute(30)); err != nil || n == 0 {
+		return fmt.Errorf("Prune returns %d, error %v; want at least 1", n, err)
+	}
+	if r, err := j.Get(context.Background(), "k1"); r != nil || err != nil {
+		return fmt.Errorf("Get of a dropped intent: a record %t, error %v; want neither", r != nil, err)
+	}
+	for _, id := range []string{"a", "b"} {
+		if err := expectInsert(j, duplicate("again-"+id, id)); err != nil {
+			return fmt.Errorf("after the intent was dropped: %w", err)
+		}
+	}
+	return nil
+}
+
 // reopening checks that Close gives up what is owned and that nothing is lost.
 func reopening(s *session, j journal.Journal) error {
 	for _, key := range []string{"k1", "k2"} {

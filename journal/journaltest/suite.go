@@ -77,6 +77,7 @@ func checks() []check {
 		{"Audit", auditEntries},
 		{"Counters and stats", counters},
 		{"Prune", pruning},
+		{"Prune drops aliases", pruningAliases},
 		{"Close and open again", reopening},
 		{"Ownership", ownership},
 		{"Dead owner", deadOwner},

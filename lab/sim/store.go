@@ -362,6 +362,7 @@ func (o *opener) Prune(ctx context.Context, outcomes, identities time.Time) (n i
 		case st.State != idem.Succeeded && st.State != idem.Failed, !settled.Before(outcomes):
 		case settled.Before(identities):
 			o.s.intents[i] = nil
+			maps.DeleteFunc(o.s.aliases, func(_ identity, first int) bool { return first == i })
 			o.s.pruned[r.Operation.Name]++
 			n++
 		case r.PrunedAt.IsZero():
