@@ -11,3 +11,6 @@ func Check(name string, s Store) error {
 	}
 	panic(fmt.Sprintf("there is no check %q", name))
 }
+
+// NotApplicable is the error of a check that has nothing to check.
+type NotApplicable = notApplicable

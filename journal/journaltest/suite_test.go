@@ -132,23 +132,24 @@ func TestChecks_OneFault_IsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		broken broken
 		check  string
+		finds  string // part of the error
 	}{
 		"an ID is cut": {broken{begin: func(r *journal.Record, _ *journal.Checks) {
 			r.Operation.ID = r.Operation.ID[:min(5, len(r.Operation.ID))]
-		}}, "Begin keeps every field"},
-		"no checks":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "Duplicate window"},
-		"no aliases":        {broken{begin: func(_ *journal.Record, g *journal.Checks) { g.Alias = false }}, "Aliases"},
-		"no successors":     {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "Begin adds a successor to the newest"},
-		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "Change checks the version"},
-		"an outcome is cut": {broken{change: cutOutcome}, "Outcomes byte for byte"},
-		"the owner is mine": {broken{get: func(r *journal.Record) { r.Owner = journal.OwnedBySelf }}, "Ownership"},
+		}}, "Begin keeps every field", "Operation of k1"},
+		"no checks":         {broken{begin: func(_ *journal.Record, g *journal.Checks) { *g = journal.Checks{} }}, "Duplicate window", "want conflict 2"},
+		"no aliases":        {broken{begin: func(_ *journal.Record, g *journal.Checks) { g.Alias = false }}, "Aliases", "an alias is durable"},
+		"no successors":     {broken{begin: func(r *journal.Record, _ *journal.Checks) { r.Previous = "" }}, "Begin adds a successor to the newest", "want conflict 0"},
+		"no versions":       {broken{change: func(c *journal.Change) { c.Version = max(1, c.Version-1) }}, "Change checks the version", "want it rejected"},
+		"an outcome is cut": {broken{change: cutOutcome}, "Outcomes byte for byte", "the outcome is"},
+		"the owner is mine": {broken{get: func(r *journal.Record) { r.Owner = journal.OwnedBySelf }}, "Ownership", "the owner of k1"},
 		"the dead live": {broken{get: func(r *journal.Record) {
 			if r.Owner == journal.OwnedByDead {
 				r.Owner = journal.OwnedByLive
 			}
-		}}, "Dead owner"},
-		"a change is lost":  {broken{lose: true}, "Change checks the version"},
-		"pruning too early": {broken{prune: func(at *time.Time) { *at = at.AddDate(1, 0, 0) }}, "Prune"},
+		}}, "Dead owner", "want 3"},
+		"a change is lost":  {broken{lose: true}, "Change checks the version", "unknown key"},
+		"pruning too early": {broken{prune: func(at *time.Time) { *at = at.AddDate(1, 0, 0) }}, "Prune", "Prune number 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,8 +158,7 @@ func TestChecks_OneFault_IsFound(t *testing.T) {
 				b.Journal = j
 				return &b
 			}))
-			require.Error(t, err)
-			t.Log(err)
+			require.ErrorContains(t, err, c.finds)
 		})
 	}
 }

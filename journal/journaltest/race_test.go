@@ -1,0 +1,5 @@
+//go:build race
+
+package journaltest_test
+
+const raceEnabled = true
