@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -90,6 +91,33 @@ func pruningAliases(_ *session, j journal.Journal) error {
 		if err := expectInsert(j, duplicate("again-"+id, id)); err != nil {
 			return fmt.Errorf("after the intent was dropped: %w", err)
 		}
+	}
+	return nil
+}
+
+// pruningSuccessor checks that an open intent keeps its identity when its successor is
+// dropped.
+func pruningSuccessor(_ *session, j journal.Journal) error {
+	second := newRecord("k2", "order-1")
+	second.Previous = "k1"
+	err := errors.Join(
+		expectInsert(j, newRecord("k1", "order-1")),
+		expectAppend(j, newChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt)),
+		expectInsert(j, second),
+		expectAppend(j, newChange("k2", 1, journal.Settled, journal.Succeeded)),
+		expectInsert(j, newRecord("k3", "order-2")), // a store may keep its newest intent
+	)
+	if err != nil {
+		return err
+	}
+	if n, err := j.Prune(context.Background(), minute(30), minute(30)); err != nil || n == 0 {
+		return fmt.Errorf("Prune returns %d, error %v; want at least 1", n, err)
+	}
+	if r, err := j.Get(context.Background(), "k2"); r != nil || err != nil {
+		return fmt.Errorf("Get of a dropped intent: a record %t, error %v; want neither", r != nil, err)
+	}
+	if err := expectConflict(j, newRecord("k4", "order-1"), journal.Checks{}, journal.ConflictIdentity, "k1"); err != nil {
+		return fmt.Errorf("after the successor was dropped: %w", err)
 	}
 	return nil
 }

@@ -92,6 +92,7 @@ func checks() []check {
 		{"Counters and stats", counters},
 		{"Prune", pruning},
 		{"Prune drops aliases", pruningAliases},
+		{"Prune keeps what is open", pruningSuccessor},
 		{"Close and open again", reopening},
 		{"Ownership", ownership},
 		{"Dead owner", deadOwner},
