@@ -147,7 +147,7 @@ func auditEntries(_ *session, j journal.Journal) error {
 	if err := expectInsert(j, newRecord("k1", "order-1")); err != nil {
 		return err
 	}
-	entry := journal.AuditEntry{Key: "k1", At: minute(3), Reason: "alert", Text: "look at it \x00"}
+	entry := journal.AuditEntry{Key: "k1", At: minute(3), Reason: "alert", Text: "look at it \x00\xff"}
 	for range 2 {
 		if err := j.Audit(context.Background(), entry); err != nil {
 			return err

@@ -38,13 +38,13 @@ func newRecord(key, id string) *journal.Record {
 // the intent was created.
 func newChange(key string, version int, kind journal.ChangeKind, state journal.State) *journal.Change {
 	c := &journal.Change{
-		Key: key, Kind: kind, At: minute(version), Reason: "http 200", Note: "said so",
+		Key: key, Kind: kind, At: minute(version), Reason: "http 200", Note: "said so \x00\xff",
 		Summary: journal.Summary{
 			Version: version, State: state, Attempts: version, MayHaveExecuted: state == journal.InDoubt,
 			FirstSent: minute(1), WindowStart: minute(0), Takeovers: 1,
 		},
 		NewAttempts: []journal.Attempt{{
-			Number: version, At: minute(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline",
+			Number: version, At: minute(version), Took: time.Second, Status: 200, Reason: "http 200", Err: "a \"quoted\"\nline \x00\xff",
 		}},
 	}
 	switch state {
