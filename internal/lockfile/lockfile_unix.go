@@ -6,7 +6,8 @@ import (
 	"errors"
 	"os"
 	"strconv"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Locks of whole files, one file for each place: path.owners.16 and so on. Like
@@ -28,8 +29,8 @@ func (l *File) Try(place int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = retryInterrupted(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}
 	return err == nil, err
@@ -37,7 +38,7 @@ func (l *File) Try(place int64) (bool, error) {
 
 func (l *File) Unlock(place int64) {
 	if f := l.extra[place]; f != nil {
-		retryInterrupted(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) })
+		retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 	}
 }
 
@@ -48,8 +49,8 @@ func (l *File) Held(place int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = retryInterrupted(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
-	held := errors.Is(err, syscall.EWOULDBLOCK)
+	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	held := errors.Is(err, unix.EWOULDBLOCK)
 	if held {
 		err = nil
 	}
@@ -58,7 +59,7 @@ func (l *File) Held(place int64) (bool, error) {
 
 func retryInterrupted(call func() error) error {
 	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -2,42 +2,29 @@ package lockfile
 
 import (
 	"errors"
-	"syscall"
-	"unsafe"
+
+	"golang.org/x/sys/windows"
 )
 
 // Locks of byte ranges, which Windows drops when the handle's process dies.
-const (
-	lockExclusive       = 2
-	lockFailImmediately = 1
-	errLockViolation    = syscall.Errno(33)
-	errIOPending        = syscall.Errno(997)
-)
-
-func kernel32(name string) *syscall.LazyProc {
-	return syscall.NewLazyDLL("kernel32.dll").NewProc(name)
-}
 
 // offset keeps the places behind the lock file's text: a locked range cannot be
 // read by others.
-func offset(place int64) *syscall.Overlapped {
-	return &syscall.Overlapped{Offset: uint32(4096 + place)}
+func offset(place int64) *windows.Overlapped {
+	return &windows.Overlapped{Offset: uint32(4096 + place)}
 }
 
 func (l *File) Try(place int64) (bool, error) {
-	ok, _, err := kernel32("LockFileEx").Call(l.file.Fd(), lockExclusive|lockFailImmediately, 0, 1, 0,
-		uintptr(unsafe.Pointer(offset(place))))
-	if ok != 0 {
-		return true, nil
-	}
-	if errors.Is(err, errLockViolation) || errors.Is(err, errIOPending) {
+	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
+	err := windows.LockFileEx(windows.Handle(l.file.Fd()), flags, 0, 1, 0, offset(place))
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
 		return false, nil
 	}
-	return false, err
+	return err == nil, err
 }
 
 func (l *File) Unlock(place int64) {
-	kernel32("UnlockFileEx").Call(l.file.Fd(), 0, 1, 0, uintptr(unsafe.Pointer(offset(place))))
+	windows.UnlockFileEx(windows.Handle(l.file.Fd()), 0, 1, 0, offset(place))
 }
 
 // Held tells whether another opener has the place. It has to take it to find out.

@@ -1,6 +1,6 @@
 module github.com/idem-go/idem/server/strangers
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/idem-go/idem v0.1.0
@@ -20,5 +20,6 @@ require (
 	github.com/mattn/go-sqlite3 v1.14.53 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )
