@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // IsLocal cannot be told here in one way for every system: a network file
@@ -32,11 +34,11 @@ func OpenInProcess(path string) error {
 		if err != nil {
 			continue
 		}
-		var stat syscall.Stat_t
-		if syscall.Fstat(n, &stat) != nil {
+		var stat unix.Stat_t
+		if unix.Fstat(n, &stat) != nil {
 			continue
 		}
-		if w, ok := wanted.Sys().(*syscall.Stat_t); ok && w.Dev == stat.Dev && w.Ino == stat.Ino {
+		if w, ok := wanted.Sys().(*syscall.Stat_t); ok && uint64(w.Dev) == uint64(stat.Dev) && w.Ino == stat.Ino {
 			return fmt.Errorf("it is open in this process already: use that client, from as many goroutines as you like, or close it first")
 		}
 	}
@@ -55,12 +57,4 @@ func SyncDir(folder string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-func retryInterrupted(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
 }
