@@ -3,10 +3,6 @@ package localfs
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,48 +37,6 @@ func IsLocal(folder string) error {
 		return fmt.Errorf("%s is on a file system that is mounted read-only: mount it read-write, or name another folder", folder)
 	}
 	return nil
-}
-
-// OpenInProcess refuses a file that this process has open already: a second opener
-// would be taken for another process, and closing any descriptor of it drops
-// SQLite's locks on it.
-func OpenInProcess(path string) error {
-	wanted, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return nil // no /proc: the other process-wide checks remain
-	}
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		info, err := os.Stat(filepath.Join("/proc/self/fd", strconv.Itoa(n)))
-		if err == nil && os.SameFile(info, wanted) {
-			return errors.New("it is open in this process already: use that client, from as many goroutines as you like, or close it first")
-		}
-	}
-	return nil
-}
-
-// HasHardLinks tells whether a file has hard links.
-func HasHardLinks(info os.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && st.Nlink > 1
-}
-
-func SyncDir(folder string) error {
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func retryInterrupted(call func() error) error {

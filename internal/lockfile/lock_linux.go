@@ -30,11 +30,3 @@ func (l *File) Held(place int64) (bool, error) {
 	err := retryInterrupted(func() error { return unix.FcntlFlock(l.file.Fd(), unix.F_OFD_GETLK, &lock) })
 	return lock.Type != unix.F_UNLCK, err
 }
-
-func retryInterrupted(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}

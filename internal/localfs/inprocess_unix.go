@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IsLocal cannot be told here in one way for every system: a network file
-// system is not noticed.
-func IsLocal(string) error { return nil }
-
 // OpenInProcess refuses a file that this process has open already.
 func OpenInProcess(path string) error {
 	wanted, err := os.Stat(path)
@@ -43,18 +39,4 @@ func OpenInProcess(path string) error {
 		}
 	}
 	return nil
-}
-
-// HasHardLinks tells whether a file has hard links.
-func HasHardLinks(info os.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && st.Nlink > 1
-}
-
-func SyncDir(folder string) error {
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -56,11 +56,3 @@ func (l *File) Held(place int64) (bool, error) {
 	}
 	return held, errors.Join(err, f.Close())
 }
-
-func retryInterrupted(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
