@@ -1,18 +1,20 @@
-//go:build unix && !linux
+//go:build unix
 
 package localfs
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// OpenInProcess refuses a file that this process has open already.
+// OpenInProcess refuses a file that this process has open already: a second opener
+// would be taken for another process, and closing any descriptor of it drops
+// SQLite's locks on it.
 func OpenInProcess(path string) error {
 	wanted, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -21,9 +23,13 @@ func OpenInProcess(path string) error {
 	if err != nil {
 		return err
 	}
-	entries, err := os.ReadDir("/dev/fd")
+	folder := "/dev/fd"
+	if runtime.GOOS == "linux" { // a container may have no /dev
+		folder = "/proc/self/fd"
+	}
+	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil
+		return nil // no such folder: the other process-wide checks remain
 	}
 	for _, e := range entries {
 		n, err := strconv.Atoi(e.Name())
@@ -35,7 +41,7 @@ func OpenInProcess(path string) error {
 			continue
 		}
 		if w, ok := wanted.Sys().(*syscall.Stat_t); ok && uint64(w.Dev) == uint64(stat.Dev) && w.Ino == stat.Ino {
-			return fmt.Errorf("it is open in this process already: use that client, from as many goroutines as you like, or close it first")
+			return errors.New("it is open in this process already: use that client, from as many goroutines as you like, or close it first")
 		}
 	}
 	return nil
