@@ -14,6 +14,8 @@ import (
 // Linux's locks of an open file description they belong to the descriptor.
 
 func (l *File) place(place int64) (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if f := l.extra[place]; f != nil {
 		return f, nil
 	}
@@ -37,19 +39,23 @@ func (l *File) Try(place int64) (bool, error) {
 }
 
 func (l *File) Unlock(place int64) {
-	if f := l.extra[place]; f != nil {
+	l.mu.Lock()
+	f := l.extra[place]
+	l.mu.Unlock()
+	if f != nil {
 		retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 	}
 }
 
 // Held tells whether another opener has the place. It has to take it to find out,
-// on a descriptor of its own.
+// on a descriptor of its own, but shares it, so that two that look at the same time
+// do not take each other for its owner.
 func (l *File) Held(place int64) (bool, error) {
 	f, err := os.OpenFile(l.path+"."+strconv.FormatInt(place, 10), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return false, err
 	}
-	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) })
 	held := errors.Is(err, unix.EWOULDBLOCK)
 	if held {
 		err = nil

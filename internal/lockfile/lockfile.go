@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 )
 
 // File is the file beside a journal by which processes know of each other. It
 // has places that the kernel unlocks when a process dies, however it dies: no
 // heartbeats, no clocks, no process ids. Nothing is ever deleted.
 type File struct {
-	path  string
-	file  *os.File
-	info  os.FileInfo
+	path string
+	file *os.File
+	info os.FileInfo
+
+	mu    sync.Mutex
 	extra map[int64]*os.File // where the system locks whole files: one for each place
 }
 
@@ -52,6 +55,8 @@ func (l *File) WriteAt(b []byte, offset int64) (int, error) { return l.file.Writ
 
 // Close drops every lock that this process holds on the file.
 func (l *File) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	errs := []error{l.file.Close()}
 	for _, f := range l.extra {
 		errs = append(errs, f.Close())
