@@ -10,55 +10,68 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Locks of whole files, one file for each place: path.owners.16 and so on. Like
-// Linux's locks of an open file description they belong to the descriptor.
+// Unix systems other than Linux lock whole files with flock, so each slot has a file
+// of its own: path.16 for slot 16. Like Linux's locks of an open file description
+// these locks belong to the descriptor.
 
-func (l *File) place(place int64) (*os.File, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if f := l.extra[place]; f != nil {
-		return f, nil
-	}
-	f, err := os.OpenFile(l.path+"."+strconv.FormatInt(place, 10), os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		l.extra[place] = f
-	}
-	return f, err
-}
-
-func (l *File) Try(place int64) (bool, error) {
-	f, err := l.place(place)
+// Try locks a slot if no other File holds it. It reports whether this File now holds
+// the slot, and does not wait. It fails if the slot's file cannot be opened or the
+// system cannot lock.
+func (l *File) Try(slot int64) (bool, error) {
+	f, err := l.slotFile(slot)
 	if err != nil {
 		return false, err
 	}
-	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return false, nil
-	}
-	return err == nil, err
+	return tryFlock(f, unix.LOCK_EX)
 }
 
-func (l *File) Unlock(place int64) {
+// Unlock unlocks a slot that this File holds.
+func (l *File) Unlock(slot int64) {
 	l.mu.Lock()
-	f := l.extra[place]
+	f := l.extra[slot]
 	l.mu.Unlock()
 	if f != nil {
 		retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 	}
 }
 
-// Held tells whether another opener has the place. It has to take it to find out,
-// on a descriptor of its own, but shares it, so that two that look at the same time
-// do not take each other for its owner.
-func (l *File) Held(place int64) (bool, error) {
-	f, err := os.OpenFile(l.path+"."+strconv.FormatInt(place, 10), os.O_CREATE|os.O_RDWR, 0o600)
+// Held reports whether another File, or this one, holds a slot. flock cannot test a
+// lock, so Held takes a shared lock for a moment, on a descriptor of its own. Two
+// calls at the same time share it and both report false; a Try at the same time may
+// find the slot locked.
+func (l *File) Held(slot int64) (bool, error) {
+	f, err := openSlotFile(l.path, slot)
 	if err != nil {
 		return false, err
 	}
-	err = retryInterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) })
-	held := errors.Is(err, unix.EWOULDBLOCK)
-	if held {
-		err = nil
+	ok, err := tryFlock(f, unix.LOCK_SH)
+	return !ok && err == nil, errors.Join(err, f.Close())
+}
+
+// slotFile returns the open file of a slot, and opens it at the first call.
+func (l *File) slotFile(slot int64) (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.extra[slot]; f != nil {
+		return f, nil
 	}
-	return held, errors.Join(err, f.Close())
+	f, err := openSlotFile(l.path, slot)
+	if err == nil {
+		l.extra[slot] = f
+	}
+	return f, err
+}
+
+func openSlotFile(path string, slot int64) (*os.File, error) {
+	return os.OpenFile(path+"."+strconv.FormatInt(slot, 10), os.O_CREATE|os.O_RDWR, 0o600)
+}
+
+// tryFlock locks a file unless another descriptor holds a lock that excludes it, and
+// reports whether it did.
+func tryFlock(f *os.File, how int) (bool, error) {
+	err := retryInterrupted(func() error { return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
 }
