@@ -4,6 +4,6 @@ package localfs
 
 import "os"
 
-// dropCached does nothing here: after a sync that failed, restart the machine
-// before the journal is opened again.
+// dropCached does nothing on systems other than Linux: after a sync that failed,
+// restart the machine before the journal is opened again.
 func dropCached(*os.File) error { return nil }

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// HasHardLinks tells whether a file has hard links.
+// HasHardLinks reports whether a file has more than one name. It takes a result of
+// os.Stat.
 func HasHardLinks(info os.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink > 1

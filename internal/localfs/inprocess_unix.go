@@ -12,9 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenInProcess refuses a file that this process has open already: a second opener
-// would be taken for another process, and closing any descriptor of it drops
-// SQLite's locks on it.
+// OpenInProcess returns an error if this process has the file at path open already.
+// The lock file cannot tell two openers in one process from two processes, and SQLite
+// loses its locks on a file when any descriptor of the file in the process is closed.
+//
+// A file that does not exist is not open. Where the system does not list the open
+// files of a process, OpenInProcess returns nil.
 func OpenInProcess(path string) error {
 	wanted, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -29,7 +32,7 @@ func OpenInProcess(path string) error {
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil // no such folder: the other process-wide checks remain
+		return nil
 	}
 	for _, e := range entries {
 		n, err := strconv.Atoi(e.Name())
@@ -38,7 +41,7 @@ func OpenInProcess(path string) error {
 		}
 		var stat unix.Stat_t
 		if unix.Fstat(n, &stat) != nil {
-			continue
+			continue // closed since the directory was read
 		}
 		if w, ok := wanted.Sys().(*syscall.Stat_t); ok && uint64(w.Dev) == uint64(stat.Dev) && w.Ino == stat.Ino {
 			return errors.New("it is open in this process already: use that client, from as many goroutines as you like, or close it first")

@@ -2,17 +2,14 @@ package localfs
 
 import "os"
 
-// IsLocal reports no error: Windows does not tell the kind of a file system here,
-// so that a network share is not noticed.
+// IsLocal returns nil: a network share is not detected on Windows.
 func IsLocal(string) error { return nil }
 
-// OpenInProcess reports no error: Windows does not tell which files a process has
-// open.
+// OpenInProcess returns nil: Windows does not list the open files of a process.
 func OpenInProcess(string) error { return nil }
 
-// HasHardLinks reports false: the links of a file cannot be counted here without
-// opening it.
+// HasHardLinks returns false: on Windows, os.Stat does not count a file's names.
 func HasHardLinks(os.FileInfo) bool { return false }
 
-// SyncDir does nothing: Windows cannot sync a directory.
+// SyncDir returns nil: Windows cannot sync a directory.
 func SyncDir(string) error { return nil }

@@ -6,15 +6,16 @@ import (
 	"os"
 )
 
-// SyncWAL makes what is read in SQLite's log what is on the disk. It is called
-// before the log is read.
+// SyncWAL makes the page cache and the disk agree about SQLite's WAL at path. Callers
+// call it before the WAL is read. A WAL that does not exist needs nothing. It fails if
+// the file cannot be opened for writing or synced.
 //
-// The two may differ in two ways. A process that dies between writing and syncing
-// leaves a commit that is only in the system's memory: it is synced. And where a
-// sync failed, the system keeps pages that never reached the disk and takes them
-// for clean, so that no later sync writes them; whatever is appended behind them
-// would be lost with them. They were never acknowledged: they are dropped from
-// memory, and read from the disk again.
+// The two can differ for two reasons. A process that died between write and fsync
+// leaves a commit in the page cache only: SyncWAL syncs it. And after an fsync that
+// failed, the kernel keeps pages that never reached the disk and takes them for clean,
+// so that no later fsync writes them. A commit appended after them would be lost with
+// them. No commit in such pages was acknowledged: SyncWAL drops the pages, and the
+// next read returns what is on the disk.
 func SyncWAL(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
