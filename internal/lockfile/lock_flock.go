@@ -52,6 +52,9 @@ func (l *File) Held(slot int64) (bool, error) {
 func (l *File) slotFile(slot int64) (*os.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.extra == nil {
+		return nil, os.ErrClosed
+	}
 	if f := l.extra[slot]; f != nil {
 		return f, nil
 	}

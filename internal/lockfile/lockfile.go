@@ -26,7 +26,7 @@ type File struct {
 	info os.FileInfo
 
 	mu    sync.Mutex
-	extra map[int64]*os.File // by slot; used where the system locks whole files only
+	extra map[int64]*os.File // by slot; used where the system locks whole files only; nil: closed
 }
 
 // The slots of a lock file.
@@ -78,5 +78,6 @@ func (l *File) Close() error {
 	for _, f := range l.extra {
 		errs = append(errs, f.Close())
 	}
+	l.extra = nil
 	return errors.Join(errs...)
 }
