@@ -31,11 +31,22 @@ func (h *hooked) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hookedConn{SQLiteConn: c.(*sqlite3.SQLiteConn), hook: h.hook}, nil
+	return &hookedConn{sqliteConn: c.(sqliteConn), hook: h.hook}, nil
+}
+
+// sqliteConn names the methods of *sqlite3.SQLiteConn that database/sql calls. The
+// type itself has none where cgo is off, and these tests compile there too.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
 }
 
 type hookedConn struct {
-	*sqlite3.SQLiteConn
+	sqliteConn
 	hook func(when, call string) error
 }
 
@@ -53,16 +64,16 @@ func around[T any](hook func(when, call string) error, call string, do func() (T
 }
 
 func (c *hookedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	tx, err := around(c.hook, "begin", func() (driver.Tx, error) { return c.SQLiteConn.BeginTx(ctx, opts) })
+	tx, err := around(c.hook, "begin", func() (driver.Tx, error) { return c.sqliteConn.BeginTx(ctx, opts) })
 	return &hookedTx{tx, c.hook}, err
 }
 
 func (c *hookedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return around(c.hook, "exec", func() (driver.Result, error) { return c.SQLiteConn.ExecContext(ctx, query, args) })
+	return around(c.hook, "exec", func() (driver.Result, error) { return c.sqliteConn.ExecContext(ctx, query, args) })
 }
 
 func (c *hookedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return around(c.hook, "query", func() (driver.Rows, error) { return c.SQLiteConn.QueryContext(ctx, query, args) })
+	return around(c.hook, "query", func() (driver.Rows, error) { return c.sqliteConn.QueryContext(ctx, query, args) })
 }
 
 type hookedTx struct {
