@@ -33,7 +33,7 @@ func callMutants() []Mutant {
 		{
 			Name: "sends after Close", Breaks: "a client that is being closed makes another attempt",
 			Edits: []Edit{{"if r.waiters == 0 || c.closed {", "if r.waiters == 0 {"},
-				{"r.cancel() // no more waits", "_ = r.cancel // no more waits"}},
+				{"for _, r := range c.runs {\n\t\tr.cancel()", "for _, r := range c.runs {\n\t\t_ = r.cancel"}},
 			Killers: []string{"TestCloseEndsAWaitBetweenAttempts"},
 		},
 		{

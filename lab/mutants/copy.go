@@ -3,6 +3,7 @@
 package mutants
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,21 +11,21 @@ import (
 	"strings"
 )
 
-// tree is a copy of the repository that may be broken.
+// tree is a copy of the repository, which does not change while the mutants are judged.
 type tree struct {
-	from string // the repository
 	to   string // the copy
-	temp string // where what runs in it puts its files
+	temp string // the temporary files of the programs that run in the copy
+	lib  *library
 }
 
-// copyTree copies the root module, and the lab, which is a module of its own, if it
-// is asked for. The others are left out.
+// copyTree copies the root module, and with withLab the lab, which is a module of its
+// own. It leaves out the other modules.
 func copyTree(root string, withLab bool) (*tree, error) {
 	folder, err := os.MkdirTemp("", "idem-mutants-")
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{from: root, to: filepath.Join(folder, "idem"), temp: filepath.Join(folder, "tmp")}
+	t := &tree{to: filepath.Join(folder, "idem"), temp: filepath.Join(folder, "tmp")}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -55,6 +56,9 @@ func copyTree(root string, withLab bool) (*tree, error) {
 	if err == nil {
 		err = os.Mkdir(t.temp, 0o700)
 	}
+	if err == nil {
+		t.lib, err = readLibrary(t.to)
+	}
 	if err != nil {
 		return nil, errors.Join(err, t.remove())
 	}
@@ -79,31 +83,21 @@ func isModule(folder string) bool {
 
 func (t *tree) remove() error { return os.RemoveAll(filepath.Dir(t.to)) }
 
-// apply breaks the copy; restore mends it. A mutant must fit the copy as it fitted
-// the repository: sources that change meanwhile do not matter.
-func (t *tree) apply(m Mutant) (restore func() error, err error) {
-	changed, err := m.sources(t.to)
-	if err != nil {
-		return nil, err
-	}
-	whole := map[string][]byte{}
-	for file := range changed {
-		path := filepath.Join(t.to, file)
-		if whole[path], err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
-	}
-	restore = func() error {
-		var errs []error
-		for path, text := range whole {
-			errs = append(errs, os.WriteFile(path, text, 0o600))
-		}
-		return errors.Join(errs...)
-	}
+// overlay writes the files that a mutant changes into folder, and the overlay that has
+// the go command read them in place of the copy's. It returns the overlay's path.
+func (t *tree) overlay(folder string, changed map[string]string) (string, error) {
+	replace := map[string]string{}
 	for file, text := range changed {
-		if err := os.WriteFile(filepath.Join(t.to, file), text, 0o600); err != nil {
-			return nil, errors.Join(err, restore())
+		to := filepath.Join(folder, strings.ReplaceAll(file, "/", "-"))
+		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+			return "", err
 		}
+		replace[filepath.Join(t.to, file)] = to
 	}
-	return restore, nil
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "overlay.json")
+	return path, os.WriteFile(path, text, 0o600)
 }

@@ -17,25 +17,25 @@ func fileMutants() []Mutant {
 		{
 			Name: "lock file for everybody", Breaks: "the lock file may be written to, and locked, by other users",
 			Edits: []Edit{
-				{"isNew := errors.Is(err, os.ErrNotExist)\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)",
-					"isNew := errors.Is(err, os.ErrNotExist)\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)"},
+				{"func Open(path string) (*File, error) {\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)",
+					"func Open(path string) (*File, error) {\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)"},
 				{"err = f.Chmod(0o600)", "err = nil"},
 			},
 			Killers: []string{"TestModes"},
 		},
 		{
 			Name: "journal unlinked unnoticed", Breaks: "a journal that was taken away goes on being written to",
-			Edits:   []Edit{{"ok, err := isFile(s.path, s.file)\n\tif ok {", "ok, err := isFile(s.path, s.file)\n\tif ok || err != nil {"}},
+			Edits:   []Edit{{"ok, err := localfs.SameFile(s.path, s.file)\n\tif ok {", "ok, err := localfs.SameFile(s.path, s.file)\n\tif ok || err != nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
 			Name: "journal replaced unnoticed", Breaks: "a journal in whose place another one is goes on being written to",
-			Edits:   []Edit{{"ok, err := isFile(s.path, s.file)\n\tif ok {", "ok, err := isFile(s.path, s.file)\n\tif ok || err == nil {"}},
+			Edits:   []Edit{{"ok, err := localfs.SameFile(s.path, s.file)\n\tif ok {", "ok, err := localfs.SameFile(s.path, s.file)\n\tif ok || err == nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
 			Name: "lock file replaced unnoticed", Breaks: "a lock file in whose place another one is goes on being believed",
-			Edits:   []Edit{{"if ok, _ := isFile(l.path, l.info); ok {", "if ok, err := isFile(l.path, l.info); ok || err == nil {"}},
+			Edits:   []Edit{{"if ok, _ := localfs.SameFile(s.locks.Path(), s.locks.Info()); ok {", "if ok, err := localfs.SameFile(s.locks.Path(), s.locks.Info()); ok || err == nil {"}},
 			Killers: []string{"TestJournalTakenAway", "TestLockFileThatIsGone"},
 		},
 		{
@@ -60,8 +60,8 @@ func fileMutants() []Mutant {
 		},
 		{
 			Name: "checksum of an outcome", Breaks: "an outcome that the disk changed is handed out",
-			Edits: []Edit{{"if r.Forgotten.IsZero() && !sumFits(intOf(row[10]),",
-				"if !r.Forgotten.IsZero() && !sumFits(intOf(row[10]),"}},
+			Edits: []Edit{{"if r.PrunedAt.IsZero() && !sumFits(intOf(row[10]),",
+				"if !r.PrunedAt.IsZero() && !sumFits(intOf(row[10]),"}},
 			Killers: []string{"TestFlippedBits", "TestChangedColumns"},
 		},
 		{
@@ -96,12 +96,12 @@ func fileMutants() []Mutant {
 		},
 		{
 			Name: "sealed values not bound", Breaks: "a sealed value opens in another intent's row",
-			Edits:   []Edit{{"return appendParts(nil, key, column) }", "return appendParts(nil, column) }"}},
+			Edits:   []Edit{{"return fingerprint.AppendParts(nil, key, column) }", "return fingerprint.AppendParts(nil, column) }"}},
 			Killers: []string{"TestEncryptionBindsValuesToTheirPlace"},
 		},
 		{
 			Name: "sealed columns not bound", Breaks: "a sealed value opens in another column of its row",
-			Edits:   []Edit{{"return appendParts(nil, key, column) }", "return appendParts(nil, key) }"}},
+			Edits:   []Edit{{"return fingerprint.AppendParts(nil, key, column) }", "return fingerprint.AppendParts(nil, key) }"}},
 			Killers: []string{"TestEncryptionBindsValuesToTheirColumn"},
 		},
 		{

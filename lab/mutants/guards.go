@@ -47,7 +47,7 @@ func guardMutants() []Mutant {
 		},
 		{
 			Name: "guards not kept", Breaks: "a guarded intent leaves no row that later ones are measured by",
-			Edits:   []Edit{{"case b.g.on():\n", "case b.g.on() && b.id < 0:\n"}},
+			Edits:   []Edit{{"case b.g.Enabled():\n", "case b.g.Enabled() && b.id < 0:\n"}},
 			Killers: []string{"TestALimitStopsALoop"},
 		},
 	}

@@ -26,7 +26,7 @@ func journalMutants() []Mutant {
 		{
 			Name: "journal after send", Breaks: "the intent is written while its request is on its way",
 			Edits: []Edit{{"obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))",
-				"var obstacle Obstacle\nvar standing *Record\nvar err error\n" +
+				"var obstacle journal.Conflict\nvar standing *journal.Record\nvar err error\n" +
 					"time.AfterFunc(20*time.Millisecond, func() { c.journal.Begin(context.Background(), r, guardsOf(p, r)) })"}},
 			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
 		},
@@ -65,7 +65,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "settled twice", Breaks: "an outcome is recorded over the first one",
-			Edits:   []Edit{{"if settled && change.Kind != Claimed {", "if settled && change.Kind != Claimed && change.Kind != Settled {"}},
+			Edits:   []Edit{{"if settled && change.Kind != journal.Claimed {", "if settled && change.Kind != journal.Claimed && change.Kind != journal.Settled {"}},
 			Killers: []string{"TestSQLiteJournal", "TestASettledOutcomeNeverChanges"},
 		},
 		{
@@ -81,18 +81,18 @@ func journalMutants() []Mutant {
 		{
 			Name: "version not compared", Breaks: "a claim that was decided on an older version is taken",
 			Edits: []Edit{{"if version != top+1 {",
-				"if change.Kind == Claimed {\nversion = top + 1\n}\nif version != top+1 {"}},
+				"if change.Kind == journal.Claimed {\nversion = top + 1\n}\nif version != top+1 {"}},
 			Killers: []string{"TestSQLiteJournal", "TestNobodyWritesWhatALivingOwnerHas"},
 		},
 		{
 			Name: "late success fenced", Breaks: "a success that comes late is dropped though nothing is settled",
-			Edits: []Edit{{"if change.Kind != Settled || change.State != Succeeded || version > top {",
+			Edits: []Edit{{"if change.Kind != journal.Settled || change.State != journal.Succeeded || version > top {",
 				"if version > 0 {"}},
 			Killers: []string{"TestAStaleOwnersSuccessIsRecorded"},
 		},
 		{
 			Name: "living owner not asked", Breaks: "a change is taken although a living other process owns the intent",
-			Edits:   []Edit{{"if owner == OwnedAlive && (", "if owner == OwnedAlive && version < 0 && ("}},
+			Edits:   []Edit{{"if owner == journal.OwnedByLive && (", "if owner == journal.OwnedByLive && version < 0 && ("}},
 			Killers: []string{"TestNobodyWritesWhatALivingOwnerHas", "TestAStaleOwnersRefusalIsFenced", "TestSQLiteJournal"},
 		},
 		{
@@ -145,7 +145,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "remembered one shared", Breaks: "callers get the remembered record itself, which encryption opens in place",
-			Edits:   []Edit{{"return known.copy(), nil", "return known, nil"}},
+			Edits:   []Edit{{"return copyRecord(known), nil", "return known, nil"}},
 			Killers: []string{"TestASealedOutcomeIsReplayedAnyNumberOfTimes"},
 		},
 		{
@@ -165,7 +165,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "reopened and not parked", Breaks: "an intent that is opened again is not found by recovery",
-			Edits:   []Edit{{"if settled { // opened again", "if settled && version < 0 { // opened again"}},
+			Edits:   []Edit{{"if settled {", "if settled && version < 0 {"}},
 			Killers: []string{"TestSQLiteJournal", "TestBeginTriesAgainAfterAPassingRefusal", "TestBeginReopensWhatWasNeverSent"},
 		},
 		{

@@ -7,46 +7,46 @@ func lifeMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "refusal after a maybe", Breaks: "a refusal settles an intent whose earlier attempt may have had its effect",
-			Edits:   []Edit{{"clean := !st.Maybe || e.stored", "clean := !st.Maybe || e.stored || e.finding == foundRefused"}},
+			Edits:   []Edit{{"clean := !st.MayHaveExecuted || e.Stored", "clean := !st.MayHaveExecuted || e.Stored || e.Result == Refused"}},
 			Killers: []string{"TestARefusalAfterALostReplyIsInDoubt"},
 		},
 		{
 			Name: "not sent after a maybe", Breaks: "a later attempt that was not sent settles an intent that may have had its effect",
-			Edits:   []Edit{{"case clean && st.FirstSent.IsZero():", "case clean && st.FirstSent.IsZero() || st.Maybe:"}},
+			Edits:   []Edit{{"case clean && st.FirstSent.IsZero():", "case clean && st.FirstSent.IsZero() || st.MayHaveExecuted:"}},
 			Killers: []string{"TestNotSentAfterALostReplyIsInDoubt"},
 		},
 		{
 			Name: "stored refusal in doubt", Breaks: "a reply that speaks for every attempt of the key is not believed",
-			Edits:   []Edit{{"clean := !st.Maybe || e.stored", "clean := !st.Maybe"}},
+			Edits:   []Edit{{"clean := !st.MayHaveExecuted || e.Stored", "clean := !st.MayHaveExecuted"}},
 			Killers: []string{"TestAStoredRefusalAfterALostReplyIsAFailure"},
 		},
 		{
 			Name: "unknown forgotten", Breaks: "an attempt that may have had its effect is not remembered as one",
-			Edits:   []Edit{{"case foundInFlight, foundUnknown:\n\t\tst.Maybe = true", "case foundInFlight, foundUnknown:\n"}},
+			Edits:   []Edit{{"case InFlight, Unknown:\n\t\tst.MayHaveExecuted = true", "case InFlight, Unknown:\n"}},
 			Killers: []string{"TestARefusalAfterALostReplyIsInDoubt", "TestAfter"},
 		},
 		{
 			Name: "unknown sent again", Breaks: "without a contract, what may have had its effect is sent again",
 			Edits: []Edit{ // the first alone changes nothing: the second says no before each attempt
-				{"if more && keepsKeys && !e.stored {", "if more && !e.stored {"},
-				{"return !st.Maybe\n", "return true\n"},
+				{"if more && keepsKeys && !e.Stored {", "if more && !e.Stored {"},
+				{"return !st.MayHaveExecuted\n", "return true\n"},
 			},
 			Killers: []string{"TestRepliesThatAreNotWhole", "TestWithoutAContractThereIsAtMostOneEffect"},
 		},
 		{
 			Name: "unknown sent by the next call", Breaks: "without a contract, a later call sends what may have had its effect",
-			Edits:   []Edit{{"return !st.Maybe\n", "return true\n"}},
+			Edits:   []Edit{{"return !st.MayHaveExecuted\n", "return true\n"}},
 			Killers: []string{"TestWithoutAContractThereIsAtMostOneEffect"},
 		},
 		{
 			Name: "stored 500 asked again", Breaks: "a reply that will always be the same is asked for again and again",
-			Edits:   []Edit{{"if more && keepsKeys && !e.stored {", "if more && keepsKeys {"}},
+			Edits:   []Edit{{"if more && keepsKeys && !e.Stored {", "if more && keepsKeys {"}},
 			Killers: []string{"TestStored500"},
 		},
 		{
 			Name: "stored 500 settles", Breaks: "a stored 500 is taken for a refusal",
 			Edits: []Edit{{"case ReplyUsual:", "case ReplyUsual:\n\t\tif stored && resp.StatusCode >= 500 {\n" +
-				"\t\t\te.finding = foundRefused\n\t\t\treturn e\n\t\t}"}},
+				"\t\t\te.Result = lifecycle.Refused\n\t\t\treturn e\n\t\t}"}},
 			Killers: []string{"TestStored500"},
 		},
 		{
@@ -66,12 +66,12 @@ func lifeMutants() []Mutant {
 		},
 		{
 			Name: "portal's page done", Breaks: "a login page with status 200 is taken for the outcome",
-			Edits:   []Edit{{"w.asksJSON && isHTML(resp.Header) {", "w.asksJSON && isHTML(resp.Header) && code == 0 {"}},
+			Edits:   []Edit{{"asksJSON && isHTML(resp.Header) {", "asksJSON && isHTML(resp.Header) && code == 0 {"}},
 			Killers: []string{"TestCaptivePortal"},
 		},
 		{
 			Name: "mismatch refused", Breaks: "a far side that has other bytes under our key is taken for a refusal",
-			Edits:   []Edit{{"e.finding, e.reason = foundMismatch,", "e.finding, e.reason = foundRefused,"}},
+			Edits:   []Edit{{"e.Result, e.Reason = lifecycle.Mismatch,", "e.Result, e.Reason = lifecycle.Refused,"}},
 			Killers: []string{"TestConflicts"},
 		},
 		{
@@ -101,7 +101,7 @@ func lifeMutants() []Mutant {
 		},
 		{
 			Name: "passing refusal final", Breaks: "a 401 is handed out for ever",
-			Edits:   []Edit{{"return failed(FailedForNow)\n\t\t}\n\tcase foundLater:", "return failed(FailedForGood)\n\t\t}\n\tcase foundLater:"}},
+			Edits:   []Edit{{"return failed(journal.FailedTransient)\n\t\t}\n\tcase RetryLater:", "return failed(journal.FailedPermanent)\n\t\t}\n\tcase RetryLater:"}},
 			Killers: []string{"TestPassingAndLastingRefusals"},
 		},
 		{

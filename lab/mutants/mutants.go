@@ -1,23 +1,21 @@
 //go:build linux && cgo
 
-// Package mutants breaks the library on purpose, in one small place at a time, in a
-// copy, and asks the suite to notice. A breakage that the suite does not notice is a
-// rule that nothing tests.
+// Package mutants breaks the library, in one small place at a time, and runs the
+// tests that must notice it. A mutant that no test notices is a rule without a test.
 //
-// A run of all of them takes half an hour on two cores, five to eight seconds each,
-// most of which is compiling, and a minute where a test has to wait for what a mutant
-// never does. So no go test does it: go run ./lab -mutants does. What go test does is
-// to see that every mutant still fits the sources.
+// `go run ./lab -mutants` judges all of them in about ten minutes on two cores: it
+// compiles and runs only the tests that a mutant names. `go test` only checks that
+// every mutant fits the sources.
 package mutants
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,129 +23,179 @@ import (
 // Mutant is one small breakage of the library.
 type Mutant struct {
 	Name   string // short, unique
-	Breaks string // in words
-	Edits  []Edit // one, or a few that are one breakage only together
+	Breaks string // what the breakage does
+	Edits  []Edit // one, or a few that break the library only together
 
-	Package string   // the folder of the package that is broken; empty: the root
-	Killers []string // its tests that have to notice
+	// Imports are packages that the edited files import besides their own.
+	Imports []string
+
+	// Killers are the tests that must notice. Each of them is in one package of the
+	// library.
+	Killers []string
 
 	// Race runs the killers under the race detector.
 	Race bool
 
-	// Suite, instead of Killers, is the lab's suite that has to notice.
+	// Suite names the suite of the lab that must notice, in place of Killers.
 	Suite string
 
-	// Equivalent says why no test can tell the mutant from the library. It then has
-	// to survive. Empty: it has to be killed.
+	// Equivalent says why no test can tell the mutant from the library. The mutant
+	// must then survive. Empty: it must be killed.
 	Equivalent string
 }
 
-// Edit replaces a text that stands exactly once in the package's sources: whatever
-// file it is moved to, it is found.
+// Edit replaces a text that stands exactly once in the sources of the library. It
+// names no file, so that code may move from one to another.
 type Edit struct{ Old, New string }
 
-// All are the mutants.
+// All returns the mutants.
 func All() []Mutant {
 	return slices.Concat(journalMutants(), placeMutants(), fileMutants(), ownerMutants(), lifeMutants(), windowMutants(),
 		wireMutants(), payloadMutants(), callMutants(), guardMutants(), toolMutants(), contractMutants())
 }
 
-// sources is what the mutant's edits make of files of the repository at root, by
-// their paths in it.
-func (m Mutant) sources(root string) (map[string][]byte, error) {
-	files, err := filepath.Glob(filepath.Join(root, m.Package, "*.go"))
+// folders returns the folders of the library's packages, relative to the repository
+// at root. Packages that only tests use are left out.
+func folders(root string) ([]string, error) {
+	all := []string{".", "journal", "contracts"}
+	internal, err := os.ReadDir(filepath.Join(root, "internal"))
+	for _, d := range internal {
+		if d.IsDir() && d.Name() != "testkit" {
+			all = append(all, "internal/"+d.Name())
+		}
+	}
+	return all, err
+}
+
+// library is the text of the library: its sources, and where its tests are.
+type library struct {
+	sources map[string]string   // by path, relative to the repository
+	tests   map[string][]string // the folders that have a test of that name
+}
+
+var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(\w+ \*testing\.T\) \{`)
+
+// readLibrary reads the library of the repository at root.
+func readLibrary(root string) (*library, error) {
+	l := &library{map[string]string{}, map[string][]string{}}
+	all, err := folders(root)
 	if err != nil {
 		return nil, err
 	}
-	texts := map[string][]byte{}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		if texts[file], err = os.ReadFile(file); err != nil {
+	for _, folder := range all {
+		files, err := filepath.Glob(filepath.Join(root, folder, "*.go"))
+		if err != nil {
 			return nil, err
 		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			if !strings.HasSuffix(file, "_test.go") {
+				l.sources[filepath.Join(folder, filepath.Base(file))] = string(text)
+				continue
+			}
+			for _, test := range testFunc.FindAllSubmatch(text, -1) {
+				name := string(test[1])
+				l.tests[name] = append(l.tests[name], folder)
+			}
+		}
 	}
-	changed := map[string][]byte{}
+	return l, nil
+}
+
+// mutate returns the files that the mutant changes, by path, as it leaves them.
+func (l *library) mutate(m Mutant) (map[string]string, error) {
+	changed := map[string]string{}
 	for _, e := range m.Edits {
 		times, at := 0, ""
-		for file, text := range texts {
-			if n := bytes.Count(text, []byte(e.Old)); n > 0 {
+		for file := range l.sources {
+			if n := strings.Count(l.text(file, changed), e.Old); n > 0 {
 				times, at = times+n, file
 			}
 		}
 		if times != 1 {
-			return nil, fmt.Errorf("mutant %s no longer applies: its text stands %d times in the sources, not once: mend the mutant: %q", m.Name, times, e.Old)
+			return nil, fmt.Errorf("mutant %q no longer applies: its text stands %d times in the sources, not once: fix the mutant: %q", m.Name, times, e.Old)
 		}
-		texts[at] = bytes.Replace(texts[at], []byte(e.Old), []byte(e.New), 1)
-		name, err := filepath.Rel(root, at)
-		if err != nil {
-			return nil, err
+		changed[at] = strings.Replace(l.text(at, changed), e.Old, e.New, 1)
+	}
+	for file, text := range changed {
+		for _, path := range m.Imports {
+			head, rest, _ := strings.Cut(text, "\nimport (")
+			text = head + "\nimport (\n\t\"" + path + "\"" + rest
 		}
-		changed[name] = texts[at]
+		changed[file] = text
 	}
 	return changed, nil
 }
 
-// Check tells whether every mutant still fits the repository at root: that it
-// applies, is Go, and names tests that are there.
+// text returns a source file as the mutant has left it so far.
+func (l *library) text(file string, changed map[string]string) string {
+	if text, ok := changed[file]; ok {
+		return text
+	}
+	return l.sources[file]
+}
+
+// folder returns the folder of a test.
+func (l *library) folder(test string) (string, error) {
+	switch in := l.tests[test]; len(in) {
+	case 0:
+		return "", fmt.Errorf("there is no test %s: name the test that must notice the mutant", test)
+	case 1:
+		return in[0], nil
+	default:
+		return "", fmt.Errorf("there is a test %s in each of %s: rename all but one", test, strings.Join(in, ", "))
+	}
+}
+
+// Check reports whether every mutant fits the repository at root: each applies, is
+// Go, and names tests that exist.
 func Check(root string) error {
+	l, err := readLibrary(root)
+	if err != nil {
+		return err
+	}
 	names := map[string]bool{}
-	tests := map[string]string{}
-	var stale []error
+	var errs []error
 	for _, m := range All() {
-		changed, err := m.sources(root)
-		if err != nil {
-			stale = append(stale, err)
-			continue
-		}
-		for file, text := range changed {
-			if _, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution); err != nil {
-				return fmt.Errorf("mutant %s is not Go: mend it: %w", m.Name, err)
-			}
-		}
-		if tests[m.Package] == "" {
-			if tests[m.Package], err = testsOf(filepath.Join(root, m.Package)); err != nil {
-				return err
-			}
-		}
-		switch {
-		case names[m.Name]:
-			return fmt.Errorf("two mutants are called %s", m.Name)
-		case m.Breaks == "" || len(m.Edits) == 0:
-			return fmt.Errorf("mutant %s breaks nothing", m.Name)
-		case (len(m.Killers) == 0) == (m.Suite == ""):
-			return fmt.Errorf("mutant %s needs either tests or a suite that have to notice it", m.Name)
-		}
-		for _, test := range m.Killers {
-			if !strings.Contains(tests[m.Package], "\nfunc "+test+"(t *testing.T) {") {
-				return fmt.Errorf("mutant %s: there is no test %s any more: name the one that has to notice it", m.Name, test)
-			}
+		if names[m.Name] {
+			errs = append(errs, fmt.Errorf("two mutants are called %q", m.Name))
 		}
 		names[m.Name] = true
-	}
-	return errors.Join(stale...)
-}
-
-// testsOf is the text of a package's tests.
-func testsOf(folder string) (string, error) {
-	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
-	if err != nil {
-		return "", err
-	}
-	var all strings.Builder
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return "", err
+		if err := l.check(m); err != nil {
+			errs = append(errs, err)
 		}
-		all.WriteByte('\n')
-		all.Write(text)
 	}
-	return all.String(), nil
+	return errors.Join(errs...)
 }
 
-// Root is the repository that folder is in.
+func (l *library) check(m Mutant) error {
+	switch {
+	case m.Breaks == "" || len(m.Edits) == 0:
+		return fmt.Errorf("mutant %q breaks nothing", m.Name)
+	case (len(m.Killers) == 0) == (m.Suite == ""):
+		return fmt.Errorf("mutant %q needs either tests or a suite that must notice it", m.Name)
+	}
+	for _, test := range m.Killers {
+		if _, err := l.folder(test); err != nil {
+			return fmt.Errorf("mutant %q: %w", m.Name, err)
+		}
+	}
+	changed, err := l.mutate(m)
+	if err != nil {
+		return err
+	}
+	for file, text := range changed {
+		if _, err := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution); err != nil {
+			return fmt.Errorf("mutant %q is not Go: fix the mutant: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// Root returns the repository that a folder is in.
 func Root(folder string) (string, error) {
 	at, err := filepath.Abs(folder)
 	for err == nil {

@@ -7,7 +7,7 @@ func ownerMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "take-over without writing", Breaks: "an intent is sent before its claim is on disk",
-			Edits:   []Edit{{`return r.write(Claimed, r.st, reason, "", nil)`, "return false"}},
+			Edits:   []Edit{{`return r.write(journal.Claimed, r.st, reason, "", nil)`, "return false"}},
 			Killers: []string{"TestATakeOverIsOnDiskBeforeItSends"},
 		},
 		{
@@ -17,7 +17,7 @@ func ownerMutants() []Mutant {
 		},
 		{
 			Name: "living owner taken for dead", Breaks: "a process steals what a living one has",
-			Edits:   []Edit{{"if held {\n\t\treturn OwnedAlive", "if held && mine < 0 {\n\t\treturn OwnedAlive"}},
+			Edits:   []Edit{{"if held {\n\t\treturn journal.OwnedByLive", "if held && mine < 0 {\n\t\treturn journal.OwnedByLive"}},
 			Killers: []string{"TestNobodyWritesWhatALivingOwnerHas", "TestBeginWaitsForAnotherProcessOutcome"},
 		},
 		{
@@ -32,28 +32,28 @@ func ownerMutants() []Mutant {
 		},
 		{
 			Name: "no turns", Breaks: "a process that writes without pause keeps the others from writing",
-			Edits:   []Edit{{"unlock, err := s.locks.wait(ctx, placeTurn)", "unlock, err := func() {}, error(nil)"}},
+			Edits:   []Edit{{"unlock, err := s.locks.Wait(ctx, lockfile.WriterQueueSlot)", "unlock, err := func() {}, error(nil)"}},
 			Killers: []string{"TestProcessesTakeTurns"},
 		},
 		{
 			Name: "dead owner's silence", Breaks: "what a dead owner may have sent is taken for never sent",
-			Edits:   []Edit{{"if !t.Marked {", "if t.Marked {"}},
+			Edits:   []Edit{{"if !t.MarksAttempts {", "if t.MarksAttempts {"}},
 			Killers: []string{"TestClaimed", "TestARefusalAfterATakeOverIsInDoubt"},
 		},
 		{
 			Name: "never parked", Breaks: "an intent over which every owner dies is taken over for ever",
-			Edits:   []Edit{{"return r.st.Takeovers <= maxTakeovers &&", "return r.st.Takeovers <= 1000*maxTakeovers &&"}},
+			Edits:   []Edit{{"return st.Takeovers > MaxTakeovers", "return st.Takeovers > 1000*MaxTakeovers"}},
 			Killers: []string{"TestAnIntentThatKillsItsOwnersIsParked"},
 		},
 		{
 			Name: "no mark", Breaks: "without a contract, an attempt is not marked on disk before it is sent",
-			Edits:   []Edit{{"if r.record.Terms.Marked && !r.mark(now) {", "if r.record.Terms.Marked && r.began < 0 {"}},
+			Edits:   []Edit{{"if r.record.Terms.MarksAttempts && !r.mark(now) {", "if r.record.Terms.MarksAttempts && r.began < 0 {"}},
 			Killers: []string{"TestWithoutAContractThereIsAtMostOneEffect", "TestCrashesWithoutAContractMakeAtMostOneEffect"},
 		},
 		{
 			Name: "resolved under a living owner", Breaks: "a person settles what a living process is executing",
 			Edits: []Edit{
-				{"case rec.Owner == OwnedAlive || c.running(key):", "case rec.Owner == OwnedAlive && c.running(key):"},
+				{"case rec.Owner == journal.OwnedByLive || c.running(key):", "case rec.Owner == journal.OwnedByLive && c.running(key):"},
 			},
 			Killers: []string{"TestWhatRunsHereIsNotResolved"},
 		},
@@ -74,7 +74,7 @@ func ownerMutants() []Mutant {
 		},
 		{
 			Name: "recovered without credentials", Breaks: "Recover sends a request whose credentials were not journaled and are not there",
-			Edits:   []Edit{{"return err != nil || len(h.removed) > 0", "return err != nil || len(h.removed) > 1000"}},
+			Edits:   []Edit{{"return err != nil || len(h.Removed) > 0", "return err != nil || len(h.Removed) > 1000"}},
 			Killers: []string{"TestRecoveredAttemptsGetTheirCredentials"},
 		},
 		{

@@ -12,22 +12,22 @@ func payloadMutants() []Mutant {
 		},
 		{
 			Name: "form not fingerprinted", Breaks: "another form under a known ID gets the first outcome",
-			Edits:   []Edit{{"b = appendParts(b, kind)\n\tif kind == \"form\" {", "b = appendParts(b, kind)\n\tif kind == \"none\" {"}},
+			Edits:   []Edit{{"b = AppendParts(b, kind)\n\tif kind == \"form\" {", "b = AppendParts(b, kind)\n\tif kind == \"none\" {"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload", "TestFingerprintOfForms"},
 		},
 		{
 			Name: "path not fingerprinted", Breaks: "the same body to another path gets the first outcome",
-			Edits:   []Edit{{"strings.ToLower(p.host), p.path)", "strings.ToLower(p.host), \"\")"}},
+			Edits:   []Edit{{"strings.ToLower(p.Host), p.Path)", "strings.ToLower(p.Host), \"\")"}},
 			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
 		},
 		{
 			Name: "host not fingerprinted", Breaks: "the same request to another host gets the first outcome",
-			Edits:   []Edit{{"p.method, strings.ToLower(p.host), p.path)", "p.method, \"\", p.path)"}},
+			Edits:   []Edit{{"p.Method, strings.ToLower(p.Host), p.Path)", "p.Method, \"\", p.Path)"}},
 			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
 		},
 		{
 			Name: "method not fingerprinted", Breaks: "a DELETE gets the outcome of a PUT",
-			Edits:   []Edit{{"appendParts(space[:0], p.method,", "appendParts(space[:0], \"\","}},
+			Edits:   []Edit{{"AppendParts(space[:0], p.Method,", "AppendParts(space[:0], \"\","}},
 			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
 		},
 		{
@@ -38,7 +38,7 @@ func payloadMutants() []Mutant {
 		{
 			Name: "parts not framed", Breaks: "two payloads whose parts run together are the same",
 			Edits: []Edit{{"b = binary.AppendUvarint(b, uint64(len(part)))\n", ""},
-				{"append(binary.AppendUvarint(b, uint64(len(part))), part...)", "append(binary.AppendUvarint(b, 0)[:len(b)], part...)"}},
+				{"b = append(binary.AppendUvarint(b, uint64(len(part))), part...)", "b = append(binary.AppendUvarint(b, 0)[:len(b)], part...)"}},
 			Killers: []string{"TestFieldsNeverRunTogether"},
 		},
 		{
@@ -53,7 +53,7 @@ func payloadMutants() []Mutant {
 		},
 		{
 			Name: "Ignore ignored", Breaks: "a field that a policy leaves out makes a mismatch",
-			Edits:   []Edit{{"return p.ignore\n", "return nil\n"}},
+			Edits:   []Edit{{"return p.Ignore\n", "return nil\n"}},
 			Killers: []string{"TestFingerprintIgnores"},
 		},
 		{
@@ -73,7 +73,7 @@ func payloadMutants() []Mutant {
 		},
 		{
 			Name: "mended input in doubt", Breaks: "an agent cannot mend an input that was refused",
-			Edits:   []Edit{{"case st.State == Failed && !same:", "case st.State == Failed && !same && running:"}},
+			Edits:   []Edit{{"case st.State == journal.Failed && !same:", "case st.State == journal.Failed && !same && running:"}},
 			Killers: []string{"TestBeginReplaysARefusal"},
 		},
 	}

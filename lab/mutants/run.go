@@ -11,14 +11,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// What each step may take. Tests that a mutant holds up for so long are killed, and
-// the mutant with them.
+// What each step may take. A test that a mutant holds up for so long is killed, and
+// counts as one that noticed the mutant.
 const (
 	buildLimit = 10 * time.Minute
 	testLimit  = 90 * time.Second
@@ -30,16 +32,17 @@ type Result struct {
 	Mutant Mutant
 	Killed bool
 	By     string // what noticed
-	Err    error  // why it could not be judged: it does not compile, say
+	Err    error  // why the mutant could not be judged: it does not compile, for example
 	Took   time.Duration
 }
 
-// Good tells whether that is what has to become of it.
+// Good reports whether the mutant ended as it must.
 func (r Result) Good() bool { return r.Err == nil && r.Killed == (r.Mutant.Equivalent == "") }
 
-// Run copies the repository at root, sees that the copy passes, and then breaks it
-// in one way after the other, telling of each.
-func Run(ctx context.Context, root string, all []Mutant, tell func(Result)) (err error) {
+// Run copies the repository at root, checks that the copy passes every test that a
+// mutant names, and judges the mutants, one on each processor. It calls report for
+// each, one call at a time, in the order in which they are judged.
+func Run(ctx context.Context, root string, all []Mutant, report func(Result)) (err error) {
 	t, err := copyTree(root, slices.ContainsFunc(all, func(m Mutant) bool { return m.Suite != "" }))
 	if err != nil {
 		return err
@@ -48,81 +51,187 @@ func Run(ctx context.Context, root string, all []Mutant, tell func(Result)) (err
 	if err := Check(t.to); err != nil {
 		return err
 	}
-	for _, whole := range unbroken(all) {
-		killed, by, err := t.judge(ctx, whole)
-		if err != nil {
-			return err
+	whole, err := t.unbroken(all)
+	if err != nil {
+		return err
+	}
+	err = t.each(ctx, whole, func(r Result) error {
+		if r.Killed {
+			return fmt.Errorf("the library fails %s without a mutant, so a failure with one would prove nothing: fix that first", r.By)
 		}
-		if killed {
-			return fmt.Errorf("the library fails %s as it is, so that a mutant's failing would say nothing: mend that first", by)
-		}
+		return r.Err
+	})
+	if err != nil {
+		return err
+	}
+	return t.each(ctx, all, func(r Result) error {
+		report(r)
+		return nil
+	})
+}
+
+// each judges the mutants, one on each processor, and calls report for each, one call
+// at a time. It stops at the first error, which is report's or ctx's.
+func (t *tree) each(ctx context.Context, all []Mutant, report func(Result) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	todo := make(chan Mutant)
+	var mu sync.Mutex
+	var work sync.WaitGroup
+	for range runtime.NumCPU() {
+		work.Go(func() {
+			for m := range todo {
+				began := time.Now()
+				killed, by, err := t.judge(ctx, m)
+				mu.Lock()
+				if ctx.Err() == nil {
+					if err := report(Result{m, killed, by, err, time.Since(began)}); err != nil {
+						stop(err)
+					}
+				}
+				mu.Unlock()
+			}
+		})
 	}
 	for _, m := range all {
-		began := time.Now()
-		restore, err := t.apply(m)
-		if err != nil {
-			return err
+		select {
+		case todo <- m:
+		case <-ctx.Done():
 		}
-		killed, by, err := t.judge(ctx, m)
-		if err := errors.Join(ctx.Err(), restore()); err != nil {
-			return err
+	}
+	close(todo)
+	work.Wait()
+	return context.Cause(ctx)
+}
+
+// unbroken returns mutants that break nothing and together run every test and suite
+// of the given ones, once.
+func (t *tree) unbroken(all []Mutant) ([]Mutant, error) {
+	type pack struct {
+		folder, suite string
+		race          bool
+	}
+	killers := map[pack][]string{}
+	for _, m := range all {
+		if m.Suite != "" {
+			killers[pack{suite: m.Suite}] = nil
 		}
-		tell(Result{m, killed, by, err, time.Since(began)})
+		for _, test := range m.Killers {
+			folder, err := t.lib.folder(test)
+			if err != nil {
+				return nil, err
+			}
+			p := pack{folder: folder, race: m.Race}
+			killers[p] = append(killers[p], test)
+		}
+	}
+	var whole []Mutant
+	for p, tests := range killers {
+		slices.Sort(tests)
+		whole = append(whole, Mutant{Name: unbrokenName, Race: p.race, Suite: p.suite, Killers: slices.Compact(tests)})
+	}
+	return whole, nil
+}
+
+const unbrokenName = "none"
+
+// judge builds and runs what must notice m.
+func (t *tree) judge(ctx context.Context, m Mutant) (killed bool, by string, err error) {
+	folder, err := os.MkdirTemp(t.temp, "")
+	if err != nil {
+		return false, "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	changed, err := t.lib.mutate(m)
+	if err != nil {
+		return false, "", err
+	}
+	w := workplace{folder: folder}
+	if w.overlay, err = t.overlay(folder, changed); err != nil {
+		return false, "", err
+	}
+	if m.Suite != "" {
+		said, err := t.runSuite(ctx, w, m)
+		return m.verdict(said, err)
+	}
+	for _, tests := range t.byFolder(m.Killers) {
+		said, err := t.runTests(ctx, w, m, tests)
+		if killed, by, err := m.verdict(said, err); killed || err != nil {
+			return killed, by, err
+		}
+	}
+	return false, "", nil
+}
+
+// byFolder returns the tests grouped by their folders, in their order.
+func (t *tree) byFolder(tests []string) [][]string {
+	var groups [][]string
+	at := map[string]int{}
+	for _, test := range tests {
+		folder := t.lib.tests[test][0]
+		i, ok := at[folder]
+		if !ok {
+			i = len(groups)
+			at[folder] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], test)
+	}
+	return groups
+}
+
+// workplace is where one mutant is built and run.
+type workplace struct {
+	folder  string // for its files
+	overlay string // of the mutant's sources
+}
+
+// runTests builds the package of the tests and runs them.
+func (t *tree) runTests(ctx context.Context, w workplace, m Mutant, tests []string) (said string, err error) {
+	folder := filepath.Join(t.to, t.lib.tests[tests[0]][0])
+	binary := filepath.Join(w.folder, "binary")
+	build := []string{"go", "test", "-c", "-vet=off", "-overlay", w.overlay, "-ldflags=-s -w", "-o", binary, "."}
+	if m.Race {
+		build = slices.Insert(build, 3, "-race")
+	}
+	limit := testLimit
+	run := []string{binary, "-test.run", "^(" + strings.Join(tests, "|") + ")$"}
+	if m.Name == unbrokenName {
+		limit = suiteLimit
+	} else {
+		run = append(run, "-test.failfast")
+	}
+	run = append(run, "-test.timeout", limit.String())
+	if err := t.build(ctx, w, folder, build); err != nil {
+		return "", err
+	}
+	if said, err = t.command(ctx, limit+10*time.Second, w, folder, run); err == nil && strings.Contains(said, "no tests to run") {
+		err = fmt.Errorf("there is no test %v", tests)
+	}
+	return said, err
+}
+
+// runSuite builds the lab and runs the mutant's suite.
+func (t *tree) runSuite(ctx context.Context, w workplace, m Mutant) (said string, err error) {
+	folder := filepath.Join(t.to, "lab")
+	binary := filepath.Join(w.folder, "binary")
+	if err := t.build(ctx, w, folder, []string{"go", "build", "-overlay", w.overlay, "-o", binary, "."}); err != nil {
+		return "", err
+	}
+	return t.command(ctx, suiteLimit, w, folder, []string{binary, "-suite", m.Suite})
+}
+
+func (t *tree) build(ctx context.Context, w workplace, folder string, args []string) error {
+	if said, err := t.command(ctx, buildLimit, w, folder, args); err != nil {
+		return fmt.Errorf("the mutant does not compile: %w\n%s", errors.New(err.Error()), said)
 	}
 	return nil
 }
 
-// unbroken are mutants that break nothing, and together have every test and suite
-// of the real ones look.
-func unbroken(all []Mutant) []Mutant {
-	var whole []Mutant
-	for _, m := range all {
-		at := slices.IndexFunc(whole, func(w Mutant) bool {
-			return w.Package == m.Package && w.Race == m.Race && w.Suite == m.Suite
-		})
-		if at < 0 {
-			at = len(whole)
-			whole = append(whole, Mutant{Name: "none", Package: m.Package, Race: m.Race, Suite: m.Suite})
-		}
-		whole[at].Killers = append(whole[at].Killers, m.Killers...)
-	}
-	for i := range whole {
-		slices.Sort(whole[i].Killers)
-		whole[i].Killers = slices.Compact(whole[i].Killers)
-	}
-	return whole
-}
-
-// judge builds what has to notice m, in the copy as it stands, and runs it.
-func (t *tree) judge(ctx context.Context, m Mutant) (killed bool, by string, err error) {
-	binary := filepath.Join(t.temp, "binary")
-	folder := filepath.Join(t.to, filepath.FromSlash(m.Package))
-	build := []string{"go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary, "."}
-	if m.Race {
-		build = slices.Insert(build, 3, "-race")
-	}
-	run, limit := []string{binary, "-test.run", "^(" + strings.Join(m.Killers, "|") + ")$",
-		"-test.timeout", testLimit.String()}, testLimit+10*time.Second
-	if m.Name != "none" {
-		run = append(run, "-test.failfast")
-	} else {
-		run, limit = append(run, "-test.timeout", suiteLimit.String()), suiteLimit+10*time.Second
-	}
-	if m.Suite != "" {
-		folder = filepath.Join(t.to, "lab")
-		build = []string{"go", "build", "-o", binary, "."}
-		run, limit = []string{binary, "-suite", m.Suite}, suiteLimit
-	}
-	if said, err := t.command(ctx, buildLimit, folder, build); err != nil {
-		return false, "", fmt.Errorf("it does not compile, which is not what has to notice it: %w\n%s", err, said)
-	}
-	said, err := t.command(ctx, limit, folder, run)
+// verdict returns what the output and the error of a mutant's tests prove.
+func (m Mutant) verdict(said string, err error) (killed bool, by string, _ error) {
 	var exit *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
-		return false, "", ctx.Err()
-	case err == nil && strings.Contains(said, "no tests to run"):
-		return false, "", fmt.Errorf("there is no test %v", m.Killers)
 	case err == nil:
 		return false, "", nil
 	case errors.Is(err, errTooLong):
@@ -133,7 +242,7 @@ func (t *tree) judge(ctx context.Context, m Mutant) (killed bool, by string, err
 	return false, "", err
 }
 
-// noticed is what, by its output, noticed the mutant.
+// noticed returns what noticed the mutant, by the output of the tests.
 func (m Mutant) noticed(said string) string {
 	if m.Suite != "" {
 		return "suite " + m.Suite
@@ -157,14 +266,14 @@ func (m Mutant) noticed(said string) string {
 
 var errTooLong = errors.New("it took too long")
 
-// command runs a program in the copy, with everything that it starts, and returns
-// what it said.
-func (t *tree) command(ctx context.Context, limit time.Duration, folder string, args []string) (string, error) {
+// command runs a program in a folder of the copy and returns its output. When the time
+// is up it kills the program and everything that the program started.
+func (t *tree) command(ctx context.Context, limit time.Duration, w workplace, folder string, args []string) (string, error) {
 	bounded, cancel := context.WithTimeoutCause(ctx, limit, errTooLong)
 	defer cancel()
 	c := exec.CommandContext(bounded, args[0], args[1:]...)
 	c.Dir = folder
-	c.Env = append(os.Environ(), "GOWORK=off", "TMPDIR="+t.temp)
+	c.Env = append(os.Environ(), "GOWORK=off", "TMPDIR="+w.folder)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = 10 * time.Second
@@ -175,9 +284,8 @@ func (t *tree) command(ctx context.Context, limit time.Duration, folder string, 
 	return string(said), err
 }
 
-// Print runs the mutants whose name contains only on the repository that folder is
-// in, and prints a table. It tells whether all of them were killed, but for those that nothing can tell from the
-// library.
+// Print judges the mutants whose name contains only, in the repository that folder is
+// in, and prints a table. It reports whether each of them ended as it must.
 func Print(ctx context.Context, out io.Writer, folder, only string) (good bool, err error) {
 	root, err := Root(folder)
 	if err != nil {

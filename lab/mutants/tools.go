@@ -12,7 +12,7 @@ func toolMutants() []Mutant {
 		},
 		{
 			Name: "error is a failure", Breaks: "a tool's error of any kind is taken for proof that nothing happened",
-			Edits:   []Edit{{`return found(foundUnknown, "error", back.err)`, `return found(foundRefused, "error", back.err)`}},
+			Edits:   []Edit{{`return found(lifecycle.Unknown, "error", back.err)`, `return found(lifecycle.Refused, "error", back.err)`}},
 			Killers: []string{"TestAToolSaysWhatItKnows"},
 		},
 		{
@@ -37,7 +37,7 @@ func toolMutants() []Mutant {
 		},
 		{
 			Name: "child's doubt hidden", Breaks: "a tool may say that nothing was sent although its child may have been",
-			Edits:   []Edit{{"call.saw(childFinding(in, err)) //", "call.saw(foundNotSent) //"}},
+			Edits:   []Edit{{"call.saw(childFinding(in, err))", "call.saw(lifecycle.NotSent)"}},
 			Killers: []string{"TestAToolIsNotUnsentWhereItsChildWas"},
 		},
 		{

@@ -7,32 +7,32 @@ func windowMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "no window", Breaks: "a key is sent however old it is",
-			Edits:   []Edit{{"return !now.After(st.safeUntil(retention, attempt))", "return true"}},
+			Edits:   []Edit{{"return !now.After(SafeUntil(st, retention, attempt))", "return true"}},
 			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow"},
 		},
 		{
 			Name: "window without the attempt", Breaks: "an attempt may begin inside the window and end outside",
-			Edits:   []Edit{{"windowMargin(retention) - attempt)", "windowMargin(retention))"}},
+			Edits:   []Edit{{"WindowMargin(retention) - attempt)", "WindowMargin(retention))"}},
 			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow", "TestMaySend"},
 		},
 		{
 			Name: "window without a margin", Breaks: "nothing is kept free at the end of a retention",
-			Edits:   []Edit{{"st.Window.Add(retention - windowMargin(retention) - attempt)", "st.Window.Add(retention - attempt)"}},
+			Edits:   []Edit{{"st.WindowStart.Add(retention - WindowMargin(retention) - attempt)", "st.WindowStart.Add(retention - attempt)"}},
 			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow", "TestMaySend"},
 		},
 		{
 			Name: "window stamped anew", Breaks: "every claim starts the window again, also after something may have been sent",
-			Edits:   []Edit{{"if !st.sent() {\n\t\tst.Window = now", "if !now.IsZero() {\n\t\tst.Window = now"}},
+			Edits:   []Edit{{"if !MayHaveBeenSent(st) {\n\t\tst.WindowStart = now", "if !now.IsZero() {\n\t\tst.WindowStart = now"}},
 			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow"},
 		},
 		{
 			Name: "window never stamped anew", Breaks: "an intent that was never sent is in doubt once its Begin is old",
-			Edits:   []Edit{{"if !st.sent() {\n\t\tst.Window = now", "if now.IsZero() {\n\t\tst.Window = now"}},
+			Edits:   []Edit{{"if !MayHaveBeenSent(st) {\n\t\tst.WindowStart = now", "if now.IsZero() {\n\t\tst.WindowStart = now"}},
 			Killers: []string{"TestTheWindowStartsWhenNothingWasSentBefore"},
 		},
 		{
 			Name: "window not looked at again", Breaks: "a window that closes while a call waits between attempts is not noticed",
-			Edits:   []Edit{{"if !r.maySend(now) { // the window closed", "if now.IsZero() { // the window closed"}},
+			Edits:   []Edit{{"if !r.maySend(now) {", "if now.IsZero() {"}},
 			Killers: []string{"TestAWindowThatClosesWhileACallWaits"},
 		},
 		{
@@ -44,22 +44,22 @@ func windowMutants() []Mutant {
 		},
 		{
 			Name: "old failure sent again", Breaks: "an intent that failed in passing long ago is sent under a key that the far side forgot",
-			Edits:   []Edit{{"return st.State == Failed && !st.claimed", "return st.State == Pending && !st.claimed"}},
+			Edits:   []Edit{{"return st.State == journal.Failed && !MaySend(", "return st.State == journal.Pending && !MaySend("}},
 			Killers: []string{"TestARefusalInPassingThatIsOld"},
 		},
 		{
 			Name: "policy that never fits", Breaks: "a contract shorter than one attempt is accepted",
-			Edits:   []Edit{{"c.keepsKeys() && r.AttemptTimeout > c.Retention-windowMargin(c.Retention) {", "c.keepsKeys() && r.AttemptTimeout < 0 {"}},
+			Edits:   []Edit{{"r.AttemptTimeout > c.Retention-lifecycle.WindowMargin(c.Retention) {", "r.AttemptTimeout < 0*lifecycle.WindowMargin(c.Retention) {"}},
 			Killers: []string{"TestAPolicyWhoseFirstAttemptDoesNotFitIsRefused"},
 		},
 		{
 			Name: "clock offset not saved", Breaks: "a clock that was set back lengthens windows after a restart",
-			Edits:   []Edit{{"if !c.clock.unsaved() {", "if !c.clock.unsaved() || c.clock != nil {"}},
+			Edits:   []Edit{{"if !c.clock.Unsaved() {", "if !c.clock.Unsaved() || c.clock != nil {"}},
 			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
 		},
 		{
 			Name: "clock offset not read", Breaks: "what earlier processes knew of the clock is not asked for",
-			Edits:   []Edit{{"c.clock.learn(old)", "_ = old"}},
+			Edits:   []Edit{{"c.clock.Learn(old)", "_ = old"}},
 			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
 		},
 		{
@@ -79,7 +79,8 @@ func windowMutants() []Mutant {
 		},
 		{
 			Name: "first-sent header per attempt", Breaks: "the header that repeats the first attempt's time tells each attempt's own",
-			Edits:   []Edit{{"at := r.Standing().Window.UTC()", "at := time.Now().UTC()"}},
+			Imports: []string{"time"},
+			Edits:   []Edit{{"at := r.Summary().WindowStart.UTC()", "at := time.Now().UTC()"}},
 			Killers: []string{"TestFirstSentStaysTheSame"},
 		},
 	}

@@ -7,13 +7,15 @@ func wireMutants() []Mutant {
 	return []Mutant{
 		{
 			Name: "new key each attempt", Breaks: "every attempt has a key of its own",
-			Edits: []Edit{{"resp, err := base.RoundTrip(req)", "if fresh, err := randomKey(Operation{}); err == nil && req.Header.Get(defaultKeyHeader) != \"\" {\n" +
-				"\t\treq.Header.Set(defaultKeyHeader, fresh)\n\t}\n\tresp, err := base.RoundTrip(req)"}},
+			Imports: []string{"crypto/rand"},
+			Edits: []Edit{{"resp, err := o.Base.RoundTrip(req)", "if req.Header.Get(journal.DefaultKeyHeader) != \"\" {\n" +
+				"\t\treq.Header.Set(journal.DefaultKeyHeader, rand.Text())\n\t}\n\tresp, err := o.Base.RoundTrip(req)"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
 			Name: "new key each run", Breaks: "the attempts of each call have a key of their own",
-			Edits:   []Edit{{"value := r.Key\n", "value, _ := randomKey(r.Operation)\n"}},
+			Imports: []string{"crypto/rand"},
+			Edits:   []Edit{{"value := r.Key\n", "value := rand.Text()\n"}},
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
@@ -30,7 +32,7 @@ func wireMutants() []Mutant {
 		},
 		{
 			Name: "redirects followed", Breaks: "a redirect is followed, and its reply is taken for the outcome",
-			Edits:   []Edit{{"resp, err := base.RoundTrip(req)", "resp, err := (&http.Client{Transport: base}).Do(req)"}},
+			Edits:   []Edit{{"resp, err := o.Base.RoundTrip(req)", "resp, err := (&http.Client{Transport: o.Base}).Do(req)"}},
 			Killers: []string{"TestRedirectsAreNotFollowed"},
 		},
 		{
@@ -46,12 +48,12 @@ func wireMutants() []Mutant {
 		},
 		{
 			Name: "key not quoted", Breaks: "a structured-field key goes out without quotes",
-			Edits:   []Edit{{"if r.Terms.Quoted {", "if r.Terms.Quoted && kind == \"\" {"}},
+			Edits:   []Edit{{"if r.Terms.Quoted {", "if r.Terms.Quoted && header == \"\" {"}},
 			Killers: []string{"TestKeyPlaces"},
 		},
 		{
 			Name: "Retry-After ignored", Breaks: "a far side that asks to be left alone is asked again at once",
-			Edits:   []Edit{{"return true, retryAfter(x.full, c.clock.now())", "return true, 0"}},
+			Edits:   []Edit{{"done.again, done.asked = true, wire.RetryAfter(x.Header, c.clock.Now())", "done.again = true"}},
 			Killers: []string{"TestRetryAfterIsObeyed"},
 		},
 		{
@@ -73,7 +75,7 @@ func wireMutants() []Mutant {
 			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside ours",
 			Edits: []Edit{
 				{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
-				{"h.header[http.CanonicalHeaderKey(name)] = ", "h.header[http.CanonicalHeaderKey(name)] = append(h.header[http.CanonicalHeaderKey(name)], value)\n\t\t_ = "},
+				{"h.header[http.CanonicalHeaderKey(header)] = ", "h.header[http.CanonicalHeaderKey(header)] = append(h.header[http.CanonicalHeaderKey(header)], value)\n\t\t_ = "},
 			},
 			Killers: []string{"TestEveryAttemptCarriesTheKeyAlone"},
 		},
