@@ -140,7 +140,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "remembered without Repeat", Breaks: "a settled intent that is remembered is handed out for its intended repeats",
-			Edits:   []Edit{{" && a.Repeat == b.Repeat", ""}},
+			Edits:   []Edit{{" && op.Repeat == other.Repeat", ""}},
 			Killers: []string{"TestARepeatIsAnotherIntent"},
 		},
 		{
