@@ -2,7 +2,7 @@
 
 package mutants
 
-// callMutants break what callers share, wait for and are told.
+// callMutants returns the mutants of what callers share, wait for and get.
 func callMutants() []Mutant {
 	return []Mutant{
 		{
@@ -11,17 +11,17 @@ func callMutants() []Mutant {
 			Killers: []string{"TestBeginJoinsWhatRunsHere"},
 		},
 		{
-			Name: "attempt ends with its caller", Breaks: "one caller's cancel cuts the attempt that others wait for",
+			Name: "attempt ends with its caller", Breaks: "the cancelled context of one caller ends the attempt that others wait for",
 			Edits:   []Edit{{"r.base = context.WithoutCancel(ctx)\n\tctx, r.cancel", "r.base = ctx\n\tctx, r.cancel"}},
 			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
 		},
 		{
-			Name: "leaving is nothing sent", Breaks: "a caller who leaves while an attempt is under way is told that nothing was sent",
+			Name: "leaving is nothing sent", Breaks: "a caller that leaves during an attempt gets an error that says nothing was sent",
 			Edits:   []Edit{{"if alone && !sending {", "if alone || !sending {"}},
 			Killers: []string{"TestTheLastCallersCtxEnds", "TestACallersCtxEndsItsWaitOnly"},
 		},
 		{
-			Name: "nobody waits, goes on", Breaks: "attempts go on when the last caller has left",
+			Name: "goes on without callers", Breaks: "attempts go on when the last caller has left",
 			Edits:   []Edit{{"if r.waiters == 0 || c.closed {", "if c.closed {"}},
 			Killers: []string{"TestNothingIsSentForACallerWhoLeft"},
 		},
@@ -31,28 +31,28 @@ func callMutants() []Mutant {
 			Killers: []string{"TestCloseWaitsForTheAttemptUnderWay", "TestNothingIsLeftAfterClose"},
 		},
 		{
-			Name: "sends after Close", Breaks: "a client that is being closed makes another attempt",
+			Name: "sends after Close", Breaks: "a client makes another attempt while it is being closed",
 			Edits: []Edit{{"if r.waiters == 0 || c.closed {", "if r.waiters == 0 {"},
 				{"for _, r := range c.runs {\n\t\tr.cancel()", "for _, r := range c.runs {\n\t\t_ = r.cancel"}},
 			Killers: []string{"TestCloseEndsAWaitBetweenAttempts"},
 		},
 		{
-			Name: "Close releases nothing", Breaks: "what was begun and never sent stays another process's problem",
+			Name: "Close releases nothing", Breaks: "Close leaves intents that were begun and never sent unreleased",
 			Edits:   []Edit{{"c.work.Wait()\n\tc.releaseAll()", "c.work.Wait()"}},
 			Killers: []string{"TestBeginWaitsForAnotherProcessRelease", "TestBeginStampsTheWindowAnewWhenNothingWasSent", "TestAnIdleBeginIsReleased", "TestClosedClient", "TestBeginSendsWhatADeadOwnerNeverSent"},
 		},
 		{
-			Name: "idle Begin kept", Breaks: "a Begin that sees no Do keeps others waiting as long as its process lives",
+			Name: "idle Begin kept", Breaks: "a Begin without a Do keeps other processes waiting as long as its process lives",
 			Edits:   []Edit{{"c.release(c.options.idleRelease)", "c.release(time.Hour)"}},
 			Killers: []string{"TestAnIdleBeginIsReleased"},
 		},
 		{
-			Name: "long reply cut", Breaks: "the beginning of a reply over the limit is handed out as the whole",
+			Name: "long reply cut", Breaks: "the beginning of a reply over the limit is returned as the whole reply",
 			Edits:   []Edit{{"if rest > 0 {", "if rest < 0 {"}},
 			Killers: []string{"TestReplyOverTheLimit"},
 		},
 		{
-			Name: "closing a second time", Breaks: "a client that is closed takes calls",
+			Name: "closing a second time", Breaks: "a closed client accepts calls",
 			Edits:   []Edit{{"c.closed = true\n", ""}},
 			Killers: []string{"TestClosedClient", "TestCloseEndsAWaitBetweenAttempts"},
 		},
@@ -62,17 +62,17 @@ func callMutants() []Mutant {
 			Killers: []string{"TestScopeThatIsRequired"},
 		},
 		{
-			Name: "replay not counted", Breaks: "a duplicate that did not happen is not counted",
+			Name: "replay not counted", Breaks: "a prevented duplicate is not counted",
 			Edits:   []Edit{{"if !in.counted {\n", "if in.counted {\n"}},
 			Killers: []string{"TestStatsCountByReasonAndOperation"},
 		},
 		{
-			Name: "panic swallowed", Breaks: "a panic of the program's own code leaves its caller waiting or without word",
+			Name: "panic swallowed", Breaks: "a panic in the program's own code does not reach the caller",
 			Edits:   []Edit{{"r.panicked, r.reply, r.again = v, nil, false", "r.reply, r.again = nil, false"}},
 			Killers: []string{"TestPanicOfTheProgramsOwnCode"},
 		},
 		{
-			Name: "race of two Begins", Breaks: "a Begin notes its intent without the lock that guards the note", Race: true,
+			Name: "race of two Begins", Breaks: "a Begin writes the map of idle intents without its lock", Race: true,
 			Edits: []Edit{{"c.idle[r.Key] = idleClaim{}\n\tc.mu.Unlock()",
 				"c.mu.Unlock()\n\tc.idle[r.Key] = idleClaim{}"}},
 			Killers: []string{"TestEveryOpenIntentIsFound"},

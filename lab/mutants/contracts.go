@@ -2,16 +2,16 @@
 
 package mutants
 
-// contractMutants break what providers' replies mean.
+// contractMutants returns the mutants of what the replies of providers mean.
 func contractMutants() []Mutant {
 	return []Mutant{
 		{
-			Name: "GraphQL half done", Breaks: "a GraphQL answer with errors beside its data is read as if it had none",
+			Name: "GraphQL half done", Breaks: "a GraphQL reply with data and errors is read as if it had no errors",
 			Edits:   []Edit{{"case len(reply.Errors) > 0 || answers.empty():", "case answers.empty():"}},
 			Killers: []string{"TestVerdicts"},
 		},
 		{
-			Name: "GraphQL errors disagree", Breaks: "of several GraphQL errors only the last is looked at",
+			Name: "GraphQL errors disagree", Breaks: "of several GraphQL errors only the last counts",
 			Edits:   []Edit{{"ran || (i > 0 && v != verdict) {", "ran || i < 0 {"}},
 			Killers: []string{"TestErrorsHaveToAgree"},
 		},

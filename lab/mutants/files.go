@@ -2,11 +2,11 @@
 
 package mutants
 
-// fileMutants break what guards the journal's files against disks, people and time.
+// fileMutants returns the mutants of the journal's files: modes, replaced files, checksums, encryption, secrets.
 func fileMutants() []Mutant {
 	return []Mutant{
 		{
-			Name: "journal for everybody", Breaks: "the journal is readable for other users",
+			Name: "journal open to other users", Breaks: "the journal is readable for other users",
 			Edits: []Edit{
 				{"func createFile(path string) error {\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)",
 					"func createFile(path string) error {\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)"},
@@ -15,7 +15,7 @@ func fileMutants() []Mutant {
 			Killers: []string{"TestModes"},
 		},
 		{
-			Name: "lock file for everybody", Breaks: "the lock file may be written to, and locked, by other users",
+			Name: "lock file open to other users", Breaks: "other users may write to the lock file and lock it",
 			Edits: []Edit{
 				{"func Open(path string) (*File, error) {\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)",
 					"func Open(path string) (*File, error) {\n\tf, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)"},
@@ -24,42 +24,42 @@ func fileMutants() []Mutant {
 			Killers: []string{"TestModes"},
 		},
 		{
-			Name: "journal unlinked unnoticed", Breaks: "a journal that was taken away goes on being written to",
+			Name: "journal unlinked unnoticed", Breaks: "writes go on to a journal whose file was removed",
 			Edits:   []Edit{{"ok, err := localfs.SameFile(s.path, s.file)\n\tif ok {", "ok, err := localfs.SameFile(s.path, s.file)\n\tif ok || err != nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
-			Name: "journal replaced unnoticed", Breaks: "a journal in whose place another one is goes on being written to",
+			Name: "journal replaced unnoticed", Breaks: "writes go on to a journal whose file was replaced",
 			Edits:   []Edit{{"ok, err := localfs.SameFile(s.path, s.file)\n\tif ok {", "ok, err := localfs.SameFile(s.path, s.file)\n\tif ok || err == nil {"}},
 			Killers: []string{"TestJournalTakenAway"},
 		},
 		{
-			Name: "lock file replaced unnoticed", Breaks: "a lock file in whose place another one is goes on being believed",
+			Name: "lock file replaced unnoticed", Breaks: "locks in a lock file that was replaced still count",
 			Edits:   []Edit{{"if ok, _ := localfs.SameFile(s.locks.Path(), s.locks.Info()); ok {", "if ok, err := localfs.SameFile(s.locks.Path(), s.locks.Info()); ok || err == nil {"}},
 			Killers: []string{"TestJournalTakenAway", "TestLockFileThatIsGone"},
 		},
 		{
-			Name: "lock file of another journal", Breaks: "a journal is opened beside the lock file of another one",
+			Name: "lock file of another journal", Breaks: "a journal is opened with the lock file of another one",
 			Edits:   []Edit{{"if isJournalID(id) {", "if isJournalID(id) && id == journal {"}},
 			Killers: []string{"TestCopyOfAJournal"},
 		},
 		{
-			Name: "missing journal made anew", Breaks: "a journal that is missing is made anew beside the lock file that tells of it",
+			Name: "missing journal made anew", Breaks: "a missing journal is created again although its lock file exists",
 			Edits:   []Edit{{`if id != "" {`, `if id == "none" {`}},
 			Killers: []string{"TestJournalThatIsGone"},
 		},
 		{
-			Name: "lock file lost with open intents", Breaks: "a new lock file is made although intents are open whose owners hold locks in the old one",
+			Name: "lock file lost with open intents", Breaks: "a new lock file is created while the owners of open intents hold locks in the old one",
 			Edits:   []Edit{{"if open {", "if open && err != nil {"}},
 			Killers: []string{"TestLockFileThatIsGone", "TestOpenWithDamagedLockFileAndOpenIntents"},
 		},
 		{
-			Name: "checksum not compared", Breaks: "a row that the disk changed is believed",
+			Name: "checksum not compared", Breaks: "a row that the disk changed is accepted",
 			Edits:   []Edit{{"return sum == s.with(numbers...)", "return true"}},
 			Killers: []string{"TestFlippedBits", "TestChangedColumns"},
 		},
 		{
-			Name: "checksum of an outcome", Breaks: "an outcome that the disk changed is handed out",
+			Name: "checksum of an outcome", Breaks: "an outcome that the disk changed is replayed",
 			Edits: []Edit{{"if r.PrunedAt.IsZero() && !sumFits(intOf(row[10]),",
 				"if !r.PrunedAt.IsZero() && !sumFits(intOf(row[10]),"}},
 			Killers: []string{"TestFlippedBits", "TestChangedColumns"},
@@ -70,7 +70,7 @@ func fileMutants() []Mutant {
 			Killers: []string{"TestChangedColumns"},
 		},
 		{
-			Name: "stranger's row not looked at", Breaks: "a row that a hash leads to and that is another's is not checked: the disk may have made it so",
+			Name: "row with the same hash not checked", Breaks: "a row of another identity with the same hash is not checked, though the disk may have changed it",
 			Edits:   []Edit{{"if _, err := s.load(c, id); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil", "if _, err := s.load(c, id); err != nil {\n\t\t\treturn nil\n\t\t}\n\t}\n\treturn nil"}},
 			Killers: []string{"TestDamagedRowIsNotAnothers"},
 		},
@@ -80,12 +80,12 @@ func fileMutants() []Mutant {
 			Killers: []string{"TestJournalThatLostRowsIsRefused"},
 		},
 		{
-			Name: "witness not written", Breaks: "no note is kept of the last row that was acknowledged",
+			Name: "witness not written", Breaks: "the last acknowledged row is not recorded outside the database",
 			Edits:   []Edit{{"if committed {", "if committed && s.q == nil {"}},
 			Killers: []string{"TestJournalThatLostRowsIsRefused"},
 		},
 		{
-			Name: "witness of an intent only", Breaks: "the note of the last row forgets which change of the intent it was",
+			Name: "witness of an intent only", Breaks: "the record of the last row lacks the version of its intent",
 			Edits:   []Edit{{"return top >= m.version, err", "return top >= 0, err"}},
 			Killers: []string{"TestJournalThatLostAnOutcomeIsRefused"},
 		},
@@ -125,12 +125,12 @@ func fileMutants() []Mutant {
 			Killers: []string{"TestCredentialsStayOffTheDisk"},
 		},
 		{
-			Name: "reply's cookie kept", Breaks: "a credential that the far side sets is journaled with the reply",
+			Name: "reply's cookie kept", Breaks: "a credential that the server sets is journaled with the reply",
 			Edits:   []Edit{{`if !secretHeader(name, values, "") {`, `if name != "" {`}},
 			Killers: []string{"TestCredentialsStayOffTheDisk"},
 		},
 		{
-			Name: "credential in an error", Breaks: "an error's text, which is journaled and logged, has the request's secrets in it",
+			Name: "credential in an error", Breaks: "the text of an error, which is journaled and logged, contains the request's secrets",
 			Edits:   []Edit{{"if text == whole {", "if text != \"\" {"}},
 			Killers: []string{"TestCredentialsStayOutOfErrors"},
 		},

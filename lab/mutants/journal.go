@@ -2,11 +2,11 @@
 
 package mutants
 
-// journalMutants break what the journal does with rows and transactions.
+// journalMutants returns the mutants of the journal's rows and transactions.
 func journalMutants() []Mutant {
 	return []Mutant{
 		{
-			Name: "synchronous NORMAL", Breaks: "a commit is not on disk when it returns, and nobody reads the pragma back",
+			Name: "synchronous NORMAL", Breaks: "a commit is not on disk when it returns, and the pragma is not read back",
 			Edits: []Edit{
 				{"_synchronous=FULL", "_synchronous=NORMAL"},
 				{"|| sync != 2", "|| sync < 1"},
@@ -31,7 +31,7 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
 		},
 		{
-			Name: "answer before COMMIT", Breaks: "a transaction is committed when the next one begins, and its writers are answered before",
+			Name: "answer before COMMIT", Breaks: "a transaction is committed when the next one begins, after its writers got their results",
 			Edits: []Edit{
 				{`q.conn.exec("COMMIT")`, `q.conn.exec("SELECT 1")`},
 				{`err := q.conn.exec("BEGIN IMMEDIATE")`, "q.conn.exec(\"COMMIT\")\nerr := q.conn.exec(\"BEGIN IMMEDIATE\")"},
@@ -39,7 +39,7 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
 		},
 		{
-			Name: "COMMIT error ignored", Breaks: "a commit that failed is taken for one that worked",
+			Name: "COMMIT error ignored", Breaks: "a failed commit counts as successful",
 			Edits:   []Edit{{"return nil, q.commitFailed(err)", "q.commitFailed(err)\nreturn nil, nil"}},
 			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
 		},
@@ -49,49 +49,49 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
 		},
 		{
-			Name: "ErrMaybeRecorded swallowed", Breaks: "a Begin whose commit failed half-way says that nothing was recorded",
+			Name: "ErrMaybeRecorded swallowed", Breaks: "the error of a Begin whose commit failed half-way says that nothing was recorded",
 			Edits:   []Edit{{"case errors.Is(err, ErrMaybeRecorded):", "case errors.Is(err, ErrMaybeRecorded) && r == nil:"}},
 			Killers: []string{"TestFullDisk", "TestFileSizeLimit"},
 		},
 		{
-			Name: "one bad write fails the batch", Breaks: "a write that fails takes down those that share its transaction",
+			Name: "one bad write fails the batch", Breaks: "a failed write makes the others in its transaction fail",
 			Edits:   []Edit{{"return w, plain(err)", "return nil, plain(err)"}},
 			Killers: []string{"TestABadWriteHarmsNoOther"},
 		},
 		{
-			Name: "counts lost with a transaction", Breaks: "what was counted is forgotten where its transaction is rolled back",
+			Name: "counts lost with a transaction", Breaks: "counts are lost when their transaction is rolled back",
 			Edits:   []Edit{{"if !committed {", "if !committed && false {"}},
 			Killers: []string{"TestCountsOutliveAFullDisk"},
 		},
 		{
-			Name: "settled twice", Breaks: "an outcome is recorded over the first one",
+			Name: "settled twice", Breaks: "a second outcome is recorded",
 			Edits:   []Edit{{"if settled && change.Kind != journal.Claimed {", "if settled && change.Kind != journal.Claimed && change.Kind != journal.Settled {"}},
 			Killers: []string{"TestSQLiteJournal", "TestASettledOutcomeNeverChanges"},
 		},
 		{
-			Name: "first outcome replaced", Breaks: "the short way of settling overwrites an outcome that is there",
+			Name: "first outcome replaced", Breaks: "the fast path of settling overwrites an outcome",
 			Edits:   []Edit{{"settleFirst = `INSERT INTO outcomes", "settleFirst = `INSERT OR REPLACE INTO outcomes"}},
 			Killers: []string{"TestAnOutcomeOfAnothersIsNotReplaced", "TestASuccessThatContradictsAFailureIsLoud"},
 		},
 		{
-			Name: "short way past a claim", Breaks: "the short way of settling does not look whether another opener claimed the intent",
+			Name: "short way past a claim", Breaks: "the fast path of settling does not check whether another opener claimed the intent",
 			Edits:   []Edit{{"CASE WHEN EXISTS (SELECT 1 FROM changes WHERE intent = ?1 / 4096) THEN NULL ELSE ?2 END", "?2"}},
 			Killers: []string{"TestAStaleOwnersRefusalIsFenced", "TestAStaleOwnersSuccessIsRecorded", "TestSQLiteJournal"},
 		},
 		{
-			Name: "version not compared", Breaks: "a claim that was decided on an older version is taken",
+			Name: "version not compared", Breaks: "a claim that was decided on an older version is accepted",
 			Edits: []Edit{{"if version != top+1 {",
 				"if change.Kind == journal.Claimed {\nversion = top + 1\n}\nif version != top+1 {"}},
 			Killers: []string{"TestSQLiteJournal", "TestNobodyWritesWhatALivingOwnerHas"},
 		},
 		{
-			Name: "late success fenced", Breaks: "a success that comes late is dropped though nothing is settled",
+			Name: "late success fenced", Breaks: "a late success is dropped although nothing is settled",
 			Edits: []Edit{{"if change.Kind != journal.Settled || change.State != journal.Succeeded || version > top {",
 				"if version > 0 {"}},
 			Killers: []string{"TestAStaleOwnersSuccessIsRecorded"},
 		},
 		{
-			Name: "living owner not asked", Breaks: "a change is taken although a living other process owns the intent",
+			Name: "living owner not asked", Breaks: "a change is accepted although another live process owns the intent",
 			Edits:   []Edit{{"if owner == journal.OwnedByLive && (", "if owner == journal.OwnedByLive && version < 0 && ("}},
 			Killers: []string{"TestNobodyWritesWhatALivingOwnerHas", "TestAStaleOwnersRefusalIsFenced", "TestSQLiteJournal"},
 		},
@@ -101,17 +101,17 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestAKeyIsNeverGivenTwice"},
 		},
 		{
-			Name: "journal's key given twice", Breaks: "a contract may hand out a key that the journal made for another intent",
+			Name: "journal's key given twice", Breaks: "a contract may return a key that the journal made for another intent",
 			Edits:   []Edit{{"CASE WHEN EXISTS (SELECT 1 FROM places WHERE hash BETWEEN ?18 AND ?19)", "CASE WHEN 0*(?18 + ?19)"}},
 			Killers: []string{"TestAnIntentIsFoundWhereverItsPlaceStands"},
 		},
 		{
-			Name: "contract's key given twice", Breaks: "a contract may hand out a key again that it made long ago",
+			Name: "contract's key given twice", Breaks: "a contract may return a key again that it made long ago",
 			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM places WHERE hash = ?20)", "OR 0*?20"}},
 			Killers: []string{"TestAnIntentIsFoundWhereverItsPlaceStands"},
 		},
 		{
-			Name: "key shows the identity", Breaks: "whoever sees two keys sees whether they are for the same ID",
+			Name: "key shows the identity", Breaks: "two keys show whether they belong to the same ID",
 			Edits: []Edit{
 				{"x := uint64(identityHash(op))>>4 ^ l.mask(id)", "x := uint64(identityHash(op)) >> 4"},
 				{"x = (x>>16<<12 | x&0xfff) ^ l.mask(id)", "x = (x>>16<<12 | x&0xfff)"},
@@ -119,37 +119,37 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestAKeyTellsNothing"},
 		},
 		{
-			Name: "identity given twice", Breaks: "the short way of beginning does not look whether the identity is there",
+			Name: "identity given twice", Breaks: "the fast path of Begin does not check whether the identity exists",
 			Edits:   []Edit{{" OR EXISTS (SELECT 1 FROM places WHERE hash = ?2)", ""}},
 			Killers: []string{"TestAnIntentIsFoundWhereverItsPlaceStands"},
 		},
 		{
-			Name: "alias not looked at", Breaks: "the short way of beginning does not look whether the ID is an alias",
+			Name: "alias not looked at", Breaks: "the fast path of Begin does not check whether the ID is an alias",
 			Edits:   []Edit{{"OR EXISTS (SELECT 1 FROM aliases INDEXED BY aliases_identity WHERE identity = ?2)", ""}},
 			Killers: []string{"TestAnAliasOutlivesItsPolicy"},
 		},
 		{
-			Name: "stale newest number", Breaks: "a transaction counts on from the last one of its own, whatever other processes wrote since",
+			Name: "stale newest number", Breaks: "a transaction numbers its rows without those that other processes added since",
 			Edits:   []Edit{{"q.conn.changed, q.conn.last, q.conn.newest = false, rowMark{}, -1", "q.conn.changed, q.conn.last = false, rowMark{}"}},
 			Killers: []string{"TestProcessesBeginInTurns"},
 		},
 		{
-			Name: "error handed to the next", Breaks: "a write's error is told to whoever writes next",
+			Name: "error handed to the next", Breaks: "the error of a write is returned to the next writer",
 			Edits:   []Edit{{"w.rows, w.err = nil, nil", "w.rows = nil"}},
 			Killers: []string{"TestABadWriteHarmsNoOther"},
 		},
 		{
-			Name: "remembered without Repeat", Breaks: "a settled intent that is remembered is handed out for its intended repeats",
+			Name: "remembered without Repeat", Breaks: "a cached settled intent is replayed for its intended repeats",
 			Edits:   []Edit{{" && op.Repeat == other.Repeat", ""}},
 			Killers: []string{"TestARepeatIsAnotherIntent"},
 		},
 		{
-			Name: "remembered one shared", Breaks: "callers get the remembered record itself, which encryption opens in place",
+			Name: "remembered one shared", Breaks: "callers get the cached record itself, which encryption opens in place",
 			Edits:   []Edit{{"return copyRecord(known), nil", "return known, nil"}},
 			Killers: []string{"TestASealedOutcomeIsReplayedAnyNumberOfTimes"},
 		},
 		{
-			Name: "Repeat ignored", Breaks: "an intended repeat is taken for the first",
+			Name: "Repeat ignored", Breaks: "an intended repeat is treated as the first use",
 			Edits:   []Edit{{"case intOf(row[5]) != int64(op.Repeat):", "case intOf(row[5]) < 0:"}},
 			Killers: []string{"TestARepeatIsAnotherIntent"},
 		},
@@ -159,42 +159,42 @@ func journalMutants() []Mutant {
 			Killers: []string{"TestEveryOpenIntentIsFound"},
 		},
 		{
-			Name: "parked ignored", Breaks: "recovery does not look at what is parked below the floor",
+			Name: "parked ignored", Breaks: "recovery does not read the parked intents below the floor",
 			Edits:   []Edit{{"FROM parked WHERE id > ?1 * 4096 + 4095", "FROM parked WHERE id > ?1 * 4096 + 4095 AND 0"}},
 			Killers: []string{"TestSQLiteJournal", "TestBeginTriesAgainAfterAPassingRefusal"},
 		},
 		{
-			Name: "reopened and not parked", Breaks: "an intent that is opened again is not found by recovery",
+			Name: "reopened and not parked", Breaks: "recovery does not find an intent that was reopened",
 			Edits:   []Edit{{"if settled {", "if settled && version < 0 {"}},
 			Killers: []string{"TestSQLiteJournal", "TestBeginTriesAgainAfterAPassingRefusal", "TestBeginReopensWhatWasNeverSent"},
 		},
 		{
-			Name: "open intent shortened", Breaks: "pruning drops the payload of an intent that is open",
+			Name: "open intent shortened", Breaks: "pruning drops the payload of an open intent",
 			Edits:   []Edit{{"case x.settled == 0 || x.settled >= before:", "case x.settled >= before:"}},
 			Killers: []string{"TestSQLiteJournal"},
 		},
 		{
-			Name: "open intent dropped", Breaks: "pruning drops an intent that is open",
+			Name: "open intent dropped", Breaks: "pruning drops an open intent",
 			Edits:   []Edit{{"if x.settled != 0 && x.settled < before", "if x.settled < before"}},
 			Killers: []string{"TestSQLiteJournal"},
 		},
 		{
-			Name: "reopened intent shortened", Breaks: "pruning takes an intent that was opened again for settled",
+			Name: "reopened intent shortened", Breaks: "pruning treats a reopened intent as settled",
 			Edits:   []Edit{{"if row[3] != nil && intOf(row[3]) > intOf(row[4]) {", "if row[3] != nil {"}},
 			Killers: []string{"TestPruningLeavesWhatWasOpenedAgain"},
 		},
 		{
-			Name: "newest row dropped", Breaks: "pruning drops the newest intent, so that its number is given again",
+			Name: "newest row dropped", Breaks: "pruning drops the newest intent, so that its number is used again",
 			Edits:   []Edit{{" && x.id != newest", " && newest > 0"}},
 			Killers: []string{"TestWitnessOfPrunedRow", "TestSQLiteJournal"},
 		},
 		{
-			Name: "identity dropped early", Breaks: "pruning an outcome forgets when it was settled, so that its ID would be executed again",
+			Name: "identity dropped early", Breaks: "pruning drops the identity with the outcome, so that its ID would be executed again",
 			Edits:   []Edit{{"func(c *conn, after int64) (int, int64, error) { return s.dropOld(c, after, identities.UnixNano()) }", "func(c *conn, after int64) (int, int64, error) { return s.dropOld(c, after, outcomes.UnixNano()) }"}},
 			Killers: []string{"TestSQLiteJournal", "TestAliasesLastAsLongAsIdentities"},
 		},
 		{
-			Name: "migration without a transaction", Breaks: "a journal is brought to a new format step by step, each by itself durable",
+			Name: "migration without a transaction", Breaks: "each step of a migration is committed separately",
 			Edits: []Edit{
 				{`c.exec("BEGIN IMMEDIATE")`, `c.exec("SELECT 1")`},
 				{`err = c.exec("COMMIT")`, `err = c.exec("SELECT 2")`},

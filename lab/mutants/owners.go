@@ -2,7 +2,7 @@
 
 package mutants
 
-// ownerMutants break who may carry an intent out.
+// ownerMutants returns the mutants of which process may execute an intent.
 func ownerMutants() []Mutant {
 	return []Mutant{
 		{
@@ -11,37 +11,37 @@ func ownerMutants() []Mutant {
 			Killers: []string{"TestATakeOverIsOnDiskBeforeItSends"},
 		},
 		{
-			Name: "lost claim ignored", Breaks: "who lost a claim against another process sends all the same",
+			Name: "lost claim ignored", Breaks: "a process that lost a claim sends all the same",
 			Edits:   []Edit{{"case !ok:\n\t\tr.lost(change, standing)\n\t\treturn true", "case !ok:\n\t\treturn false"}},
 			Killers: []string{"TestAStaleOwnerSendsNothingMore", "TestCrowdsInSeveralProcesses"},
 		},
 		{
-			Name: "living owner taken for dead", Breaks: "a process steals what a living one has",
+			Name: "living owner taken for dead", Breaks: "a process takes an intent from a live one",
 			Edits:   []Edit{{"if held {\n\t\treturn journal.OwnedByLive", "if held && mine < 0 {\n\t\treturn journal.OwnedByLive"}},
 			Killers: []string{"TestNobodyWritesWhatALivingOwnerHas", "TestBeginWaitsForAnotherProcessOutcome"},
 		},
 		{
-			Name: "epoch not compared", Breaks: "whoever has a dead owner's slot now is taken for that owner, so that nobody finishes its intents",
+			Name: "epoch not compared", Breaks: "the present holder of a dead owner's slot counts as that owner, so that no process finishes its intents",
 			Edits:   []Edit{{"if newest != epoch {", "if newest < epoch {"}},
 			Killers: []string{"TestADeadOwnersPlaceIsAnothersNow"},
 		},
 		{
-			Name: "epoch not raised", Breaks: "a process in a dead one's slot takes that one's intents for its own",
+			Name: "epoch not raised", Breaks: "a process in a dead owner's slot treats that owner's intents as its own",
 			Edits:   []Edit{{"coalesce(max(epoch), 0) + 1 FROM owners", "coalesce(max(epoch), 1) FROM owners"}},
 			Killers: []string{"TestBeginDoubtsWhatADeadOwnerMayHaveSent", "TestARefusalAfterATakeOverIsInDoubt", "TestWithoutAContractThereIsAtMostOneEffect"},
 		},
 		{
-			Name: "no turns", Breaks: "a process that writes without pause keeps the others from writing",
+			Name: "no writer queue", Breaks: "a process that writes without pause keeps the others from writing",
 			Edits:   []Edit{{"unlock, err := s.locks.Wait(ctx, lockfile.WriterQueueSlot)", "unlock, err := func() {}, error(nil)"}},
 			Killers: []string{"TestProcessesTakeTurns"},
 		},
 		{
-			Name: "dead owner's silence", Breaks: "what a dead owner may have sent is taken for never sent",
+			Name: "dead owner's silence", Breaks: "what a dead owner may have sent counts as never sent",
 			Edits:   []Edit{{"if !t.MarksAttempts {", "if t.MarksAttempts {"}},
 			Killers: []string{"TestClaimed", "TestARefusalAfterATakeOverIsInDoubt"},
 		},
 		{
-			Name: "never parked", Breaks: "an intent over which every owner dies is taken over for ever",
+			Name: "never parked", Breaks: "an intent over which every owner dies is claimed again without end",
 			Edits:   []Edit{{"return st.Takeovers > MaxTakeovers", "return st.Takeovers > 1000*MaxTakeovers"}},
 			Killers: []string{"TestAnIntentThatKillsItsOwnersIsParked"},
 		},
@@ -51,19 +51,19 @@ func ownerMutants() []Mutant {
 			Killers: []string{"TestWithoutAContractThereIsAtMostOneEffect", "TestCrashesWithoutAContractMakeAtMostOneEffect"},
 		},
 		{
-			Name: "resolved under a living owner", Breaks: "a person settles what a living process is executing",
+			Name: "resolved under a living owner", Breaks: "Resolve settles an intent that a live process is executing",
 			Edits: []Edit{
 				{"case rec.Owner == journal.OwnedByLive || c.running(key):", "case rec.Owner == journal.OwnedByLive && c.running(key):"},
 			},
 			Killers: []string{"TestWhatRunsHereIsNotResolved"},
 		},
 		{
-			Name: "contradiction in silence", Breaks: "nobody is told of a success that came after the intent was settled otherwise",
+			Name: "contradiction in silence", Breaks: "a success that contradicts the recorded outcome raises no alert",
 			Edits:   []Edit{{"change.State == Succeeded && state != Succeeded {", "change.State == Succeeded && state == Succeeded {"}},
 			Killers: []string{"TestASuccessThatContradictsAFailureIsLoud"},
 		},
 		{
-			Name: "changed version recovered", Breaks: "Recover sends what was journaled under another Policy.Version",
+			Name: "changed version recovered", Breaks: "Recover sends an intent that was journaled under another Policy.Version",
 			Edits:   []Edit{{"if r.Terms.Version != p.Version || r", "if r"}},
 			Killers: []string{"TestRecoverSkipsWhatItMayNotRun"},
 		},
@@ -73,12 +73,12 @@ func ownerMutants() []Mutant {
 			Killers: []string{"TestRecoverSkipsWhatItMayNotRun"},
 		},
 		{
-			Name: "recovered without credentials", Breaks: "Recover sends a request whose credentials were not journaled and are not there",
+			Name: "recovered without credentials", Breaks: "Recover sends a request without its credentials, which were not journaled",
 			Edits:   []Edit{{"return err != nil || len(h.Removed) > 0", "return err != nil || len(h.Removed) > 1000"}},
 			Killers: []string{"TestRecoveredAttemptsGetTheirCredentials"},
 		},
 		{
-			Name: "begun by a caller, recovered", Breaks: "Recover takes away what a caller here began a moment ago",
+			Name: "begun by a caller, recovered", Breaks: "Recover runs an intent that a caller in this process began a moment ago",
 			Edits:   []Edit{{"|| begun || c.running(r.Key)", "|| begun && r.Key == \"\" || c.running(r.Key)"}},
 			Killers: []string{"TestRecoverLeavesWhatWasJustBegun"},
 		},

@@ -2,7 +2,7 @@
 
 package mutants
 
-// payloadMutants break when two payloads are the same.
+// payloadMutants returns the mutants of when two payloads are the same.
 func payloadMutants() []Mutant {
 	return []Mutant{
 		{
@@ -36,7 +36,7 @@ func payloadMutants() []Mutant {
 			Killers: []string{"TestFingerprintPartsNeverRunTogether", "TestMismatchNamesTheField"},
 		},
 		{
-			Name: "parts not framed", Breaks: "two payloads whose parts run together are the same",
+			Name: "parts not framed", Breaks: "two payloads whose parts concatenate to the same bytes are the same",
 			Edits: []Edit{{"b = binary.AppendUvarint(b, uint64(len(part)))\n", ""},
 				{"b = append(binary.AppendUvarint(b, uint64(len(part))), part...)", "b = append(binary.AppendUvarint(b, 0)[:len(b)], part...)"}},
 			Killers: []string{"TestFieldsNeverRunTogether"},
@@ -52,7 +52,7 @@ func payloadMutants() []Mutant {
 			Killers: []string{"TestFingerprintOfJSON"},
 		},
 		{
-			Name: "Ignore ignored", Breaks: "a field that a policy leaves out makes a mismatch",
+			Name: "Ignore ignored", Breaks: "a field in Policy.Ignore makes a mismatch",
 			Edits:   []Edit{{"return p.Ignore\n", "return nil\n"}},
 			Killers: []string{"TestFingerprintIgnores"},
 		},
@@ -62,17 +62,17 @@ func payloadMutants() []Mutant {
 			Killers: []string{"TestBeginReplaysASuccess", "TestOneIntentOneKeyOnePayload"},
 		},
 		{
-			Name: "mismatch joins", Breaks: "another payload joins what is running under its ID",
+			Name: "mismatch joins", Breaks: "another payload joins the run under its ID",
 			Edits:   []Edit{{"case !same:\n", "case !same && !running:\n"}},
 			Killers: []string{"TestBeginJoinsWhatRunsHere"},
 		},
 		{
-			Name: "mismatch shows the value", Breaks: "an ErrMismatch tells a field's value",
+			Name: "mismatch shows the value", Breaks: "an ErrMismatch shows the value of a field",
 			Edits:   []Edit{{"return min(string(a[i][0]), string(b[i][0])), true", "return min(string(a[i][1]), string(b[i][1])), true"}},
 			Killers: []string{"TestMismatchNamesTheField"},
 		},
 		{
-			Name: "mended input in doubt", Breaks: "an agent cannot mend an input that was refused",
+			Name: "corrected input in doubt", Breaks: "an agent cannot correct an input that was refused",
 			Edits:   []Edit{{"case st.State == journal.Failed && !same:", "case st.State == journal.Failed && !same && running:"}},
 			Killers: []string{"TestBeginReplaysARefusal"},
 		},

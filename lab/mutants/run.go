@@ -40,8 +40,8 @@ type Result struct {
 func (r Result) Good() bool { return r.Err == nil && r.Killed == (r.Mutant.Equivalent == "") }
 
 // Run copies the repository at root, checks that the copy passes every test that a
-// mutant names, and judges the mutants, one on each processor. It calls report for
-// each, one call at a time, in the order in which they are judged.
+// mutant names, and judges the mutants, one on each processor. It calls report for each
+// mutant as soon as it is judged, one call at a time.
 func Run(ctx context.Context, root string, all []Mutant, report func(Result)) (err error) {
 	t, err := copyTree(root, slices.ContainsFunc(all, func(m Mutant) bool { return m.Suite != "" }))
 	if err != nil {
@@ -151,12 +151,12 @@ func (t *tree) judge(ctx context.Context, m Mutant) (killed bool, by string, err
 		return false, "", err
 	}
 	if m.Suite != "" {
-		said, err := t.runSuite(ctx, w, m)
-		return m.verdict(said, err)
+		output, err := t.runSuite(ctx, w, m)
+		return m.verdict(output, err)
 	}
 	for _, tests := range t.byFolder(m.Killers) {
-		said, err := t.runTests(ctx, w, m, tests)
-		if killed, by, err := m.verdict(said, err); killed || err != nil {
+		output, err := t.runTests(ctx, w, m, tests)
+		if killed, by, err := m.verdict(output, err); killed || err != nil {
 			return killed, by, err
 		}
 	}
@@ -187,7 +187,7 @@ type workplace struct {
 }
 
 // runTests builds the package of the tests and runs them.
-func (t *tree) runTests(ctx context.Context, w workplace, m Mutant, tests []string) (said string, err error) {
+func (t *tree) runTests(ctx context.Context, w workplace, m Mutant, tests []string) (output string, err error) {
 	folder := filepath.Join(t.to, t.lib.tests[tests[0]][0])
 	binary := filepath.Join(w.folder, "binary")
 	build := []string{"go", "test", "-c", "-vet=off", "-overlay", w.overlay, "-ldflags=-s -w", "-o", binary, "."}
@@ -205,14 +205,14 @@ func (t *tree) runTests(ctx context.Context, w workplace, m Mutant, tests []stri
 	if err := t.build(ctx, w, folder, build); err != nil {
 		return "", err
 	}
-	if said, err = t.command(ctx, limit+10*time.Second, w, folder, run); err == nil && strings.Contains(said, "no tests to run") {
+	if output, err = t.command(ctx, limit+10*time.Second, w, folder, run); err == nil && strings.Contains(output, "no tests to run") {
 		err = fmt.Errorf("there is no test %v", tests)
 	}
-	return said, err
+	return output, err
 }
 
 // runSuite builds the lab and runs the mutant's suite.
-func (t *tree) runSuite(ctx context.Context, w workplace, m Mutant) (said string, err error) {
+func (t *tree) runSuite(ctx context.Context, w workplace, m Mutant) (output string, err error) {
 	folder := filepath.Join(t.to, "lab")
 	binary := filepath.Join(w.folder, "binary")
 	if err := t.build(ctx, w, folder, []string{"go", "build", "-overlay", w.overlay, "-o", binary, "."}); err != nil {
@@ -222,14 +222,14 @@ func (t *tree) runSuite(ctx context.Context, w workplace, m Mutant) (said string
 }
 
 func (t *tree) build(ctx context.Context, w workplace, folder string, args []string) error {
-	if said, err := t.command(ctx, buildLimit, w, folder, args); err != nil {
-		return fmt.Errorf("the mutant does not compile: %w\n%s", errors.New(err.Error()), said)
+	if output, err := t.command(ctx, buildLimit, w, folder, args); err != nil {
+		return fmt.Errorf("the mutant does not compile: %w\n%s", errors.New(err.Error()), output)
 	}
 	return nil
 }
 
 // verdict returns what the output and the error of a mutant's tests prove.
-func (m Mutant) verdict(said string, err error) (killed bool, by string, _ error) {
+func (m Mutant) verdict(output string, err error) (killed bool, by string, _ error) {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -237,30 +237,30 @@ func (m Mutant) verdict(said string, err error) (killed bool, by string, _ error
 	case errors.Is(err, errTooLong):
 		return true, "time: it hangs", nil
 	case errors.As(err, &exit):
-		return true, m.noticed(said), nil
+		return true, m.noticed(output), nil
 	}
 	return false, "", err
 }
 
 // noticed returns what noticed the mutant, by the output of the tests.
-func (m Mutant) noticed(said string) string {
+func (m Mutant) noticed(output string) string {
 	if m.Suite != "" {
 		return "suite " + m.Suite
 	}
-	if strings.Contains(said, "panic: test timed out") {
-		running := regexp.MustCompile(`(?m)^\s+(Test\w+)`).FindStringSubmatch(said)
+	if strings.Contains(output, "panic: test timed out") {
+		running := regexp.MustCompile(`(?m)^\s+(Test\w+)`).FindStringSubmatch(output)
 		if running == nil {
 			return "time: it hangs"
 		}
 		return "time: it hangs in " + running[1]
 	}
-	if failed := regexp.MustCompile(`(?m)^\s*--- FAIL: (\w+)`).FindStringSubmatch(said); failed != nil {
+	if failed := regexp.MustCompile(`(?m)^\s*--- FAIL: (\w+)`).FindStringSubmatch(output); failed != nil {
 		return failed[1]
 	}
-	if strings.Contains(said, "WARNING: DATA RACE") {
+	if strings.Contains(output, "WARNING: DATA RACE") {
 		return "the race detector"
 	}
-	lines := strings.Split(strings.TrimSpace(said), "\n")
+	lines := strings.Split(strings.TrimSpace(output), "\n")
 	return "a crash: " + lines[0]
 }
 
@@ -277,11 +277,11 @@ func (t *tree) command(ctx context.Context, limit time.Duration, w workplace, fo
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = 10 * time.Second
-	said, err := c.CombinedOutput()
+	output, err := c.CombinedOutput()
 	if err != nil && bounded.Err() != nil {
 		err = context.Cause(bounded)
 	}
-	return string(said), err
+	return string(output), err
 }
 
 // Print judges the mutants whose name contains only, in the repository that folder is

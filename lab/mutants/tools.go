@@ -2,26 +2,26 @@
 
 package mutants
 
-// toolMutants break what tools may say and do.
+// toolMutants returns the mutants of what tools may report and do.
 func toolMutants() []Mutant {
 	return []Mutant{
 		{
-			Name: "tool overrules the wire", Breaks: "a tool that says NotSent is believed although its write may have arrived",
+			Name: "tool overrules the wire", Breaks: "a tool's NotSent counts although its write may have arrived",
 			Edits:   []Edit{{"errors.Is(err, ErrNotSent)) && maybe:", "errors.Is(err, ErrNotSent)) && maybe && stored:"}},
 			Killers: []string{"TestTheWireOverrulesWhatAToolSays"},
 		},
 		{
-			Name: "error is a failure", Breaks: "a tool's error of any kind is taken for proof that nothing happened",
+			Name: "error is a failure", Breaks: "any error of a tool counts as proof that nothing happened",
 			Edits:   []Edit{{`return found(lifecycle.Unknown, "error", back.err)`, `return found(lifecycle.Refused, "error", back.err)`}},
 			Killers: []string{"TestAToolSaysWhatItKnows"},
 		},
 		{
-			Name: "overdue tool run again", Breaks: "a tool's function that outlived its time is started a second time beside itself",
+			Name: "timed-out tool run again", Breaks: "a tool's function that timed out is started again while it still runs",
 			Edits:   []Edit{{"if c.overdue[rec.Key] > 0 {", "if c.overdue[rec.Key] < 0 {"}},
 			Killers: []string{"TestAToolThatOutlivesItsTimeIsInDoubt"},
 		},
 		{
-			Name: "late success dropped", Breaks: "what a tool that outlived its time came back with is not recorded",
+			Name: "late success dropped", Breaks: "the late result of a tool that timed out is not recorded",
 			Edits:   []Edit{{"c.recordLate(rec, c.judgeTool(call, back))", "_ = c.judgeTool(call, back)"}},
 			Killers: []string{"TestAToolThatOutlivesItsTimeIsInDoubt", "TestWhatComesLateAndIsNoSuccessIsAnAuditRow"},
 		},
@@ -31,17 +31,17 @@ func toolMutants() []Mutant {
 			Killers: []string{"TestNothingIsWrittenUnderAToolsKeyAfterItReturned"},
 		},
 		{
-			Name: "second write under one key", Breaks: "a tool's second, different write goes out under the key of the first",
+			Name: "second write under one key", Breaks: "a tool's second, different write is sent under the key of the first",
 			Edits:   []Edit{{"return *in.written == print", "return *in.written == print || in.client != nil"}},
 			Killers: []string{"TestAToolsSecondWriteNeedsAName"},
 		},
 		{
-			Name: "child's doubt hidden", Breaks: "a tool may say that nothing was sent although its child may have been",
+			Name: "child's doubt hidden", Breaks: "a tool may report that nothing was sent although its child may have been sent",
 			Edits:   []Edit{{"call.saw(childFinding(in, err))", "call.saw(lifecycle.NotSent)"}},
 			Killers: []string{"TestAToolIsNotUnsentWhereItsChildWas"},
 		},
 		{
-			Name: "child of nobody", Breaks: "a tool's named write is not scoped by the tool's key, so that two tools share it",
+			Name: "child without its scope", Breaks: "a tool's named write is not scoped by the tool's key, so that two tools share it",
 			Edits:   []Edit{{"op.Scope = s.parent.Key()", "op.Scope = \"\""}},
 			Killers: []string{"TestNamedWritesInsideAToolAreChildren"},
 		},
@@ -51,7 +51,7 @@ func toolMutants() []Mutant {
 			Killers: []string{"TestAnSDKsOwnRetriesMeetOneIntent"},
 		},
 		{
-			Name: "unknown fields taken", Breaks: "an argument that no field takes is dropped in silence",
+			Name: "unknown fields taken", Breaks: "an argument without a field is ignored",
 			Edits:   []Edit{{"d.DisallowUnknownFields()\n", ""}},
 			Killers: []string{"TestCallsThatCannotBeMade", "TestAnInputThatNoLongerDecodesIsLeftAsItIs"},
 		},

@@ -2,7 +2,7 @@
 
 package mutants
 
-// windowMutants break how long a key may be sent, and what time it is.
+// windowMutants returns the mutants of how long a key may be sent, and of journal time.
 func windowMutants() []Mutant {
 	return []Mutant{
 		{
@@ -16,7 +16,7 @@ func windowMutants() []Mutant {
 			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow", "TestMaySend"},
 		},
 		{
-			Name: "window without a margin", Breaks: "nothing is kept free at the end of a retention",
+			Name: "window without a margin", Breaks: "no margin is kept at the end of a retention",
 			Edits:   []Edit{{"st.WindowStart.Add(retention - WindowMargin(retention) - attempt)", "st.WindowStart.Add(retention - attempt)"}},
 			Killers: []string{"TestAKeyIsSentOnlyInsideItsWindow", "TestMaySend"},
 		},
@@ -31,19 +31,19 @@ func windowMutants() []Mutant {
 			Killers: []string{"TestTheWindowStartsWhenNothingWasSentBefore"},
 		},
 		{
-			Name: "window not looked at again", Breaks: "a window that closes while a call waits between attempts is not noticed",
+			Name: "window not looked at again", Breaks: "a call does not notice that the window closed while it waited between attempts",
 			Edits:   []Edit{{"if !r.maySend(now) {", "if now.IsZero() {"}},
 			Killers: []string{"TestAWindowThatClosesWhileACallWaits"},
 		},
 		{
-			Name: "looser retention", Breaks: "a retention that was raised since is believed for keys that are older",
+			Name: "looser retention", Breaks: "a retention that was raised since counts for older keys",
 			Edits: []Edit{
 				{"return min(t.Retention, p.Contract.Retention)", "return max(t.Retention, p.Contract.Retention)"},
 			},
 			Killers: []string{"TestTheStricterRetentionCounts"},
 		},
 		{
-			Name: "old failure sent again", Breaks: "an intent that failed in passing long ago is sent under a key that the far side forgot",
+			Name: "old failure sent again", Breaks: "an intent with an old transient failure is sent under a key that the server has dropped",
 			Edits:   []Edit{{"return st.State == journal.Failed && !MaySend(", "return st.State == journal.Pending && !MaySend("}},
 			Killers: []string{"TestARefusalInPassingThatIsOld"},
 		},
@@ -58,7 +58,7 @@ func windowMutants() []Mutant {
 			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
 		},
 		{
-			Name: "clock offset not read", Breaks: "what earlier processes knew of the clock is not asked for",
+			Name: "clock offset not read", Breaks: "the clock offset of earlier processes is not read",
 			Edits:   []Edit{{"c.clock.Learn(old)", "_ = old"}},
 			Killers: []string{"TestAClockThatJumpsBackNeverLengthensAWindow"},
 		},
@@ -78,7 +78,7 @@ func windowMutants() []Mutant {
 			Killers: []string{"TestEndlessReply"},
 		},
 		{
-			Name: "first-sent header per attempt", Breaks: "the header that repeats the first attempt's time tells each attempt's own",
+			Name: "first-sent header per attempt", Breaks: "the header with the time of the first attempt has the time of each attempt",
 			Imports: []string{"time"},
 			Edits:   []Edit{{"at := r.Summary().WindowStart.UTC()", "at := time.Now().UTC()"}},
 			Killers: []string{"TestFirstSentStaysTheSame"},

@@ -2,7 +2,7 @@
 
 package mutants
 
-// wireMutants break what goes to the wire, and how often.
+// wireMutants returns the mutants of what is sent, and how often.
 func wireMutants() []Mutant {
 	return []Mutant{
 		{
@@ -19,7 +19,7 @@ func wireMutants() []Mutant {
 			Killers: []string{"TestOneIntentOneKeyOnePayload"},
 		},
 		{
-			Name: "body can be rewound", Breaks: "net/http may send a request a second time by itself",
+			Name: "body can be rewound", Breaks: "net/http may send a request a second time on its own",
 			Edits: []Edit{{"Body: &w.sent, ContentLength: int64(len(w.body)),",
 				"Body: &w.sent, ContentLength: int64(len(w.body)),\n\t\tGetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(w.body)), nil },"}},
 			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
@@ -31,7 +31,7 @@ func wireMutants() []Mutant {
 			Killers: []string{"TestDyingConnectionIsNotWrittenToTwice"},
 		},
 		{
-			Name: "redirects followed", Breaks: "a redirect is followed, and its reply is taken for the outcome",
+			Name: "redirects followed", Breaks: "a redirect is followed, and its reply counts as the outcome",
 			Edits:   []Edit{{"resp, err := o.Base.RoundTrip(req)", "resp, err := (&http.Client{Transport: o.Base}).Do(req)"}},
 			Killers: []string{"TestRedirectsAreNotFollowed"},
 		},
@@ -52,27 +52,27 @@ func wireMutants() []Mutant {
 			Killers: []string{"TestKeyPlaces"},
 		},
 		{
-			Name: "Retry-After ignored", Breaks: "a far side that asks to be left alone is asked again at once",
+			Name: "Retry-After ignored", Breaks: "a call ignores Retry-After and sends again at once",
 			Edits:   []Edit{{"done.again, done.asked = true, wire.RetryAfter(x.Header, c.clock.Now())", "done.again = true"}},
 			Killers: []string{"TestRetryAfterIsObeyed"},
 		},
 		{
-			Name: "Retry-After uncapped", Breaks: "a far side can put a call to sleep for a day",
+			Name: "Retry-After uncapped", Breaks: "a server can make a call wait for a day",
 			Edits:   []Edit{{"min(asked, retryAfterFactor*r.MaxBackoff)", "asked"}},
 			Killers: []string{"TestBackoffObeysRetryAfter", "TestRetryAfterIsCapped"},
 		},
 		{
-			Name: "no jitter", Breaks: "all callers come back in the same moment",
+			Name: "no jitter", Breaks: "all callers retry at the same moment",
 			Edits:   []Edit{{"wait := rand.N(min(ceiling, r.MaxBackoff) + 1)", "wait := min(ceiling, r.MaxBackoff) + 0*rand.N(ceiling+1)"}},
 			Killers: []string{"TestBackoffBounds"},
 		},
 		{
-			Name: "bottomless budget", Breaks: "a provider that is down is hammered by every intent's retries",
+			Name: "bottomless budget", Breaks: "every intent retries without a bound against a provider that is down",
 			Edits:   []Edit{{"if left < cost {", "if left < 0 {"}},
 			Killers: []string{"TestRetryBudget"},
 		},
 		{
-			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside ours",
+			Name: "SDK's key kept", Breaks: "an SDK's own key is journaled and sent beside the intent's",
 			Edits: []Edit{
 				{"case strings.EqualFold(name, keyHeader), volatileHeader(name):", "case volatileHeader(name):"},
 				{"h.header[http.CanonicalHeaderKey(header)] = ", "h.header[http.CanonicalHeaderKey(header)] = append(h.header[http.CanonicalHeaderKey(header)], value)\n\t\t_ = "},
