@@ -1,6 +1,6 @@
 module github.com/idem-go/idem/examples/memjournal
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/idem-go/idem v0.1.0
@@ -14,4 +14,5 @@ require (
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
 	github.com/mattn/go-sqlite3 v1.14.53 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 )
