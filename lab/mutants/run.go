@@ -40,7 +40,7 @@ type Result struct {
 func (r Result) Good() bool { return r.Err == nil && r.Killed == (r.Mutant.Equivalent == "") }
 
 // Run copies the repository at root, checks that the copy passes every test that a
-// mutant names, and judges the mutants, one on each processor. It calls report for each
+// mutant names, and judges the mutants, several at once. It calls report for each
 // mutant as soon as it is judged, one call at a time.
 func Run(ctx context.Context, root string, all []Mutant, report func(Result)) (err error) {
 	t, err := copyTree(root, slices.ContainsFunc(all, func(m Mutant) bool { return m.Suite != "" }))
@@ -70,15 +70,15 @@ func Run(ctx context.Context, root string, all []Mutant, report func(Result)) (e
 	})
 }
 
-// each judges the mutants, one on each processor, and calls report for each, one call
-// at a time. It stops at the first error, which is report's or ctx's.
+// each judges the mutants, several at once, and calls report for each, one call at a
+// time. It stops at the first error, which is report's or ctx's.
 func (t *tree) each(ctx context.Context, all []Mutant, report func(Result) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	todo := make(chan Mutant)
 	var mu sync.Mutex
 	var work sync.WaitGroup
-	for range runtime.NumCPU() {
+	for range runtime.NumCPU() + 1 { // some tests only wait
 		work.Go(func() {
 			for m := range todo {
 				began := time.Now()
@@ -190,7 +190,9 @@ type workplace struct {
 func (t *tree) runTests(ctx context.Context, w workplace, m Mutant, tests []string) (output string, err error) {
 	folder := filepath.Join(t.to, t.lib.tests[tests[0]][0])
 	binary := filepath.Join(w.folder, "binary")
-	build := []string{"go", "test", "-c", "-vet=off", "-overlay", w.overlay, "-ldflags=-s -w", "-o", binary, "."}
+	build := []string{"go", "test", "-c", "-vet=off", "-overlay", w.overlay,
+		"-gcflags=-N -l", "-ldflags=-s -w", // optimizing takes longer than it saves
+		"-o", binary, "."}
 	if m.Race {
 		build = slices.Insert(build, 3, "-race")
 	}
