@@ -53,26 +53,33 @@ const releasers = 64
 // release writes a row for each intent that was begun at least so long ago and is
 // not being executed: it was never sent, and is anybody's.
 func (c *Client) release(age time.Duration) {
+	type held struct {
+		key   string
+		letGo func()
+	}
 	c.mu.Lock()
-	var keys []string
-	for key, idle := range c.idle {
-		if !idle.since.IsZero() && time.Since(idle.since) >= age {
-			keys = append(keys, key)
-			delete(c.idle, key)
+	var idle []held
+	for key, claim := range c.idle {
+		if !claim.since.IsZero() && time.Since(claim.since) >= age {
+			if letGo, ok := c.hold(key); ok { // until the row is written nobody begins to carry it out
+				idle = append(idle, held{key, letGo})
+				delete(c.idle, key)
+			}
 		}
 	}
 	c.mu.Unlock()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, releasers) // together they share transactions
-	for _, key := range keys {
+	for _, intent := range idle {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			defer intent.letGo()
 			now := c.clock.Now()
 			// A failure loses nothing: the next owner then has to take it for one that
 			// may have been sent.
 			c.journal.Change(context.WithoutCancel(c.stopped), &journal.Change{
-				Key: key, Kind: journal.Released, At: now, Reason: "never sent",
+				Key: intent.key, Kind: journal.Released, At: now, Reason: "never sent",
 				Summary: lifecycle.ReleaseUnsent(now),
 			})
 		})

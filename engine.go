@@ -50,6 +50,23 @@ func (c *Client) running(key string) bool {
 	return c.runs[key] != nil
 }
 
+// hold makes a key busy while the client itself writes a row of its intent: whoever
+// wants to carry the intent out, or to resolve it, waits for letGo and reads it again.
+// It reports false where the intent is being carried out. c.mu is held.
+func (c *Client) hold(key string) (letGo func(), ok bool) {
+	if c.runs[key] != nil {
+		return nil, false
+	}
+	r := &run{client: c, cancel: func() {}, done: make(chan struct{}), again: true}
+	c.runs[key] = r
+	return func() {
+		c.mu.Lock()
+		delete(c.runs, key)
+		c.mu.Unlock()
+		close(r.done)
+	}, true
+}
+
 // journalError says what a journal that fails means for the caller.
 func (c *Client) journalError(r *journal.Record, doing string, err error) error {
 	switch {

@@ -28,18 +28,20 @@ type run struct {
 	sending bool // an attempt was begun: whoever leaves now leaves it in doubt
 
 	// The execution's own.
-	record *journal.Record
-	st     journal.Summary   // where it stands, what is not written yet included
-	tries  []journal.Attempt // not written yet
-	before journal.Summary   // as it was before the last attempt,
-	at     time.Time         // which began then
-	last   wire.Exchange     // and left this
-	next   *wire.Request     // what the first attempt writes
-	began  int               // attempts of this run
-	halted bool              // stopped between attempts: nobody waits, or the client closes
-	stop   bool              // the last attempt was the last that this run may make
-	fault  error             // why it cannot go on
+	record   *journal.Record
+	st       journal.Summary   // where it stands, what is not written yet included
+	tries    []journal.Attempt // not written yet
+	before   journal.Summary   // as it was before the last attempt,
+	at       time.Time         // which began then
+	last     wire.Exchange     // and left this
+	next     *wire.Request     // what the first attempt writes
+	began    int               // attempts of this run
+	inFlight time.Time         // when the attempt began whose end is not in st yet; zero: there is none
+	halted   bool              // stopped between attempts: nobody waits, or the client closes
+	stop     bool              // the last attempt was the last that this run may make
+	fault    error             // why it cannot go on
 
+	fresh    bool              // the intent was begun here, and this run is the first to carry it out
 	returned bool              // execute did, and did not panic
 	writes   []journal.Attempt // what the last run of a tool's function wrote to the wire
 	panicked any               // a tool function's panic, for one of the callers
@@ -55,26 +57,55 @@ type run struct {
 func (r *run) carryOut(ctx context.Context, fresh bool) {
 	defer r.client.work.Done()
 	defer r.finish()
+	r.fresh = fresh
 	r.execute(ctx, fresh)
 	r.returned = true
 }
 
-// finish ends a run. A panic of the user's own code (Policy.Authorize, Reconcile, a
-// contract's function, an Observer) goes on to the caller who started it, and leaves
-// the intent as one whose owner died: nothing is known of what was sent.
+// finish ends a run. A panic of the caller's own code (Policy.Authorize, Reconcile, a
+// contract's function, an Observer) goes on to the caller who started the run.
 func (r *run) finish() {
 	if v := recover(); v != nil {
-		r.panicked, r.reply, r.again = v, nil, false
-		r.err = r.client.inDoubt(r.record, fmt.Errorf("the program panicked: %v", v))
+		r.panicked = v
+		r.interrupted(fmt.Errorf("the program panicked: %v", v))
 	} else if !r.returned { // runtime.Goexit, such as a test's FailNow
-		r.reply, r.again = nil, false
-		r.err = r.client.inDoubt(r.record, errors.New("the program ended the goroutine that carried it out"))
+		r.interrupted(errors.New("the program ended the goroutine that carried it out"))
 	}
 	r.cancel()
 	r.client.mu.Lock()
 	delete(r.client.runs, r.record.Key)
 	r.client.mu.Unlock()
 	close(r.done)
+}
+
+// interrupted records a run that the program's own code ended in the middle. What it
+// sent may have had its effect: without a row, the next run would take the intent for
+// one that was never sent.
+func (r *run) interrupted(cause error) {
+	defer func() { _ = recover() }() // the first panic is the one that is reported
+	r.reply, r.again, r.err, r.last.Err = nil, false, nil, cause
+	defer func() {
+		if r.err == nil && r.reply == nil {
+			r.err = r.client.inDoubt(r.record, cause)
+		}
+	}()
+	const reason = "interrupted"
+	switch recorded := r.record.Summary(); {
+	case !r.inFlight.IsZero():
+		r.tries = append(r.tries, journal.Attempt{Number: r.st.Attempts + 1, At: r.inFlight, Reason: reason})
+		r.write(journal.MarkedInDoubt, lifecycle.MarkInDoubt(lifecycle.Interrupt(r.st, r.inFlight)), reason, "", nil)
+	case r.st == recorded && r.fresh && recorded.Version == 0: // as Begin left it
+		r.client.mu.Lock()
+		r.client.idle[r.record.Key] = idleClaim{since: time.Now()}
+		r.client.mu.Unlock()
+	case r.st == recorded && r.record.Owner == journal.OwnedBySelf: // claimed, and nothing more
+		r.write(journal.Released, r.st, reason, "", nil)
+	case r.st == recorded: // nothing is left to record
+	case r.st.State == Succeeded || r.st.State == Failed:
+		r.outcome(journal.Settled, "", r.last.Reason)
+	default:
+		r.write(journal.MarkedInDoubt, lifecycle.MarkInDoubt(r.st), reason, "", nil)
+	}
 }
 
 // execute finds out what the intent needs, does it, and records it.
@@ -156,9 +187,10 @@ func (r *run) claim(now time.Time) (done bool) {
 	switch {
 	case owner == journal.OwnedByDead:
 		reason = "owner died"
-	case owner == journal.OwnedBySelf && r.record.Summary().Version > 0:
-		// Ours by the journal, though no run here ended it: its last row was not
-		// written, so nothing is known of what that run did.
+	case owner == journal.OwnedBySelf:
+		// Ours by the journal, though no run here ended it and nobody here is about to
+		// begin one: the last row of a run was not written, so that what it sent is not
+		// known.
 		owner, reason = journal.OwnedByDead, "unrecorded run"
 	}
 	r.st = lifecycle.Claim(before, owner, r.record.Terms, now)
@@ -359,9 +391,10 @@ func (r *run) attempt(ctx context.Context, act action) attempted {
 	number := r.st.Attempts + 1
 	base := c.observeStart(r.base, r.in, number)
 	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)
+	r.inFlight = now
 	x := r.do(attemptCtx, act)
 	cancel()
-	r.before, r.at, r.last = r.st, now, x
+	r.before, r.at, r.last, r.inFlight = r.st, now, x, time.Time{}
 	r.before.Attempts += max(0, len(r.writes)-1) // each write of a tool's function is one
 	more := r.began < r.retry.MaxAttempts && !r.stop && x.Header.Get("Stripe-Should-Retry") != "false"
 	move := r.advance(more)

@@ -210,6 +210,13 @@ func StartAttempt(st journal.Summary, now time.Time) journal.Summary {
 	return st
 }
 
+// Interrupt returns the summary after an attempt whose end was not seen, because the
+// program's own code ended the run in the middle of it. It began at began.
+func Interrupt(st journal.Summary, began time.Time) journal.Summary {
+	st.Attempts++
+	return StartAttempt(st, began)
+}
+
 // ReleaseUnsent returns the summary of a Released change at now, for an intent that
 // the opener that created it gives up before any attempt. It is the first change.
 func ReleaseUnsent(now time.Time) journal.Summary {
