@@ -42,7 +42,11 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 	slots := make(chan struct{}, recoverers)
 	for in, err := range c.Intents(ctx, Filter{States: []State{Pending, InDoubt}}) {
 		if err != nil {
-			firstErr = err
+			mu.Lock()
+			if firstErr == nil {
+				firstErr = err
+			}
+			mu.Unlock()
 			break
 		}
 		if c.skips(in) {
@@ -204,6 +208,14 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	if r.State != Succeeded && r.Result != nil {
 		return fmt.Errorf("idem: resolving %s as %s: only Succeeded has a Result", key, r.State)
 	}
+	c.mu.Lock()
+	letGo, free := c.hold(key)
+	c.mu.Unlock()
+	if !free {
+		letGo = func() {}
+	}
+	done := sync.OnceFunc(letGo)
+	defer done() // a Do that comes meanwhile waits, and sees what is recorded
 	rec, err := c.journal.Get(ctx, key)
 	if err != nil {
 		return fmt.Errorf("idem: resolving %s: the journal could not be read: %w", key, err)
@@ -216,8 +228,8 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	switch {
 	case st.State == Succeeded || st.State == Failed:
 		return fmt.Errorf("idem: %s is %s already: a settled outcome never changes", describe(rec), st.State)
-	case rec.Owner == journal.OwnedByLive || c.running(key):
-		return fmt.Errorf("idem: %s is being executed by a living process: wait until it is settled or in doubt, or stop that process", describe(rec))
+	case rec.Owner == journal.OwnedByLive || !free:
+		return fmt.Errorf("idem: %s is being executed by a living process, or resolved at this moment: wait until it is settled or in doubt, or stop that process", describe(rec))
 	case rec.Terms.Tool && r.Result != nil && !validJSON(r.Result):
 		return fmt.Errorf("idem: resolving %s: the Result of a tool is its output as JSON, and this is not JSON", describe(rec))
 	}
@@ -240,6 +252,7 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	c.mu.Lock()
 	delete(c.idle, key)
 	c.mu.Unlock()
+	done()
 	c.logSettled(rec, next, change.Reason)
 	c.tell(ctx, &Intent{client: c, record: withChange(rec, change)}, rec.Operation, change.Reason, nil)
 	return nil
