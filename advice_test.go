@@ -34,9 +34,9 @@ func (f *failingJournal) Begin(ctx context.Context, r *journal.Record, g journal
 	return f.Journal.Begin(ctx, r, g)
 }
 
-func (f *failingJournal) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (f *failingJournal) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	if f.change != nil {
-		return nil, false, f.change
+		return journal.NoConflict, nil, f.change
 	}
 	return f.Journal.Change(ctx, c)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/idem-go/idem/internal/fingerprint"
 	"github.com/idem-go/idem/internal/lifecycle"
 	"github.com/idem-go/idem/internal/wire"
 	"github.com/idem-go/idem/journal"
@@ -27,7 +28,9 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *journal.Record, h *wi
 		return fmt.Errorf("idem: %s: %w; nothing was sent", r.Operation, err)
 	}
 	if field := r.Terms.KeyPlace.Field(); field != "" && !r.Terms.Tool {
-		r.Head = h.Encode()
+		if r.Head == nil {
+			r.Head = h.Encode()
+		}
 		if _, err := wire.NewRequest(r, wire.Secrets{}); err != nil { // the body has no such place
 			return fmt.Errorf("idem: %s: contract %q: %w; nothing was sent", r.Operation, p.Contract.Name, err)
 		}
@@ -57,17 +60,13 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *journal.Record, h *wi
 	}()
 	for {
 		r.CreatedAt = c.clock.Now()
-		obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))
+		obstacle, standing, err := c.journal.Begin(ctx, r, checksOf(p, r.Operation, r.CreatedAt))
 		if err != nil {
 			return c.journalError(r, "begin", err)
 		}
 		switch obstacle {
 		case journal.ConflictLimit:
-			c.count(r.Operation, journal.ReasonLimit)
-			err := failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit",
-				r.Operation, p.Limit)
-			c.tell(ctx, nil, r.Operation, journal.ReasonLimit, err)
-			return err
+			return c.overLimit(ctx, nil, r.Operation, p)
 		case journal.ConflictDuplicate:
 			if err, done := c.reemitted(ctx, in, r, standing, p); done {
 				return err
@@ -117,17 +116,26 @@ func (c *Client) beginKnown(in *Intent, standing *journal.Record) error {
 	return nil
 }
 
-// guardsOf is what a policy has Begin check. An intended repeat is never taken for
-// a re-emission.
-func guardsOf(p *Policy, r *journal.Record) journal.Checks {
-	g := journal.Checks{Limit: p.Limit, Alias: !p.Refuse}
-	if p.Window > 0 && r.Operation.Repeat == 0 {
-		g.DuplicatesSince = r.CreatedAt.Add(-p.Window)
+// checksOf returns what the journal checks where an intent of op is begun, or claimed,
+// at a moment. An intended repeat is never taken for a duplicate.
+func checksOf(p *Policy, op Operation, at time.Time) journal.Checks {
+	checks := journal.Checks{Limit: p.Limit, Alias: !p.Refuse}
+	if p.Window > 0 && op.Repeat == 0 {
+		checks.DuplicatesSince = at.Add(-p.Window)
 	}
-	if g.Limit != (Limit{}) {
-		g.LimitSince = r.CreatedAt.Add(-p.Limit.Per)
+	if checks.Limit != (Limit{}) {
+		checks.LimitSince = at.Add(-p.Limit.Per)
 	}
-	return g
+	return checks
+}
+
+// overLimit counts and returns the refusal of what does not fit into its budget. in is
+// nil where nothing was begun.
+func (c *Client) overLimit(ctx context.Context, in *Intent, op Operation, p *Policy) error {
+	c.count(op, journal.ReasonLimit)
+	err := failure(ErrLimit, nil, "%s: the limit of %s is reached; nothing was sent; try again later, or raise Policy.Limit", op, p.Limit)
+	c.tell(ctx, in, op, journal.ReasonLimit, err)
+	return err
 }
 
 // reemitted answers an ID that stands for an intent begun under another one.
@@ -153,4 +161,38 @@ func (c *Client) reemitted(ctx context.Context, in *Intent, r, first *journal.Re
 // outlived is Standing.outlived at this moment.
 func (c *Client) outlived(r *journal.Record, p *Policy) bool {
 	return lifecycle.PastRetention(r.Summary(), r.Terms, retentionUnder(r.Terms, p), p.Retry.withDefaults().AttemptTimeout, c.clock.Now())
+}
+
+// beginAgain answers a call whose claim lost against what happened since its intent was
+// read: in becomes what Begin, asked now for the same, returns.
+func (c *Client) beginAgain(ctx context.Context, in *Intent, conflict journal.Conflict, other *journal.Record, p *Policy) error {
+	rec, _ := in.snapshot()
+	if !rec.PrunedAt.IsZero() {
+		return forgotten(rec)
+	}
+	payload, err := c.recordedPayload(rec, p)
+	if err != nil {
+		return fmt.Errorf("idem: %s: %w; nothing was sent", describe(rec), err)
+	}
+	r := &journal.Record{
+		Operation: rec.Operation, Head: rec.Head, Payload: rec.Payload, Terms: termsOf(p, rec.Terms.Tool),
+		Fingerprint: c.fingerprint(payload), FingerprintVersion: fingerprint.Version,
+	}
+	now := &Intent{client: c}
+	done := false
+	switch conflict {
+	case journal.ConflictDuplicate:
+		if err, done = c.reemitted(ctx, now, r, other, p); err != nil {
+			return err
+		}
+	case journal.ConflictExhausted:
+		r.Previous = rec.Key
+	}
+	if !done {
+		if err := c.begin(ctx, now, r, nil, p); err != nil {
+			return err
+		}
+	}
+	in.become(now)
+	return nil
 }

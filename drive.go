@@ -49,6 +49,9 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) 
 				return c.replay(ctx, in, rec, joined)
 			case lifecycle.DecidePruned, lifecycle.DecideSupersede:
 				c.mu.Unlock()
+				if rec.PrunedAt.IsZero() { // resolved as not done, for a later call to do
+					return c.replay(ctx, in, rec, joined)
+				}
 				return nil, forgotten(rec)
 			case lifecycle.DecideWait:
 				c.mu.Unlock()
@@ -75,6 +78,11 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) 
 		reply, again, err := c.await(ctx, r, in, joined)
 		if !again {
 			return reply, err
+		}
+		if r.conflict != journal.NoConflict {
+			if err := c.beginAgain(ctx, in, r.conflict, r.other, p); err != nil {
+				return nil, err
+			}
 		}
 		if looks++; looks == maxLooks {
 			return nil, c.gaveUp(rec, errNoProgress)

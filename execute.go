@@ -51,6 +51,9 @@ type run struct {
 	whole journal.Reply // what reply points to, where it has more than the journal keeps
 	again bool          // what is known changed: look again
 	err   error
+
+	conflict journal.Conflict // what a claim lost against, where again is set; else NoConflict
+	other    *journal.Record  // and the intent that came with it
 }
 
 // carryOut executes what start made known.
@@ -187,7 +190,7 @@ func (r *run) claim(now time.Time) (done bool) {
 	switch {
 	case owner == journal.OwnedByDead:
 		reason = "owner died"
-	case owner == journal.OwnedBySelf:
+	case owner == journal.OwnedBySelf && !r.fresh:
 		// Ours by the journal, though no run here ended it and nobody here is about to
 		// begin one: the last row of a run was not written, so that what it sent is not
 		// known.
@@ -219,24 +222,33 @@ func (r *run) write(kind journal.ChangeKind, st journal.Summary, reason, note st
 		NewAttempts: r.tries, Reason: reason, Note: note, Reply: reply,
 	})
 	change := &next.Changes[len(next.Changes)-1]
+	if kind == journal.Claimed {
+		change.Checks = checksOf(r.policy, r.record.Operation, change.At)
+	}
 	// First what this process knows of the clock, so that no row is later than what
 	// the next process takes for now.
+	var conflict journal.Conflict
 	var standing *journal.Record
-	var ok bool
 	err := c.saveClock()
 	if err == nil {
-		standing, ok, err = c.journal.Change(context.Background(), change)
+		conflict, standing, err = c.journal.Change(context.Background(), change)
 	}
 	switch {
 	case err != nil:
 		r.err = c.unrecorded(r.record, change, err)
 		r.fault = err
 		return true
-	case !ok && standing == nil:
+	case conflict == journal.ConflictVersion && standing == nil:
 		r.err = fmt.Errorf("idem: %s is no longer in the journal", describe(r.record))
 		return true
-	case !ok:
+	case conflict == journal.ConflictVersion:
 		r.lost(change, standing)
+		return true
+	case conflict == journal.ConflictLimit:
+		r.err = c.overLimit(context.WithoutCancel(r.base), r.in, r.record.Operation, r.policy)
+		return true
+	case conflict != journal.NoConflict: // each caller acts on it by itself
+		r.again, r.conflict, r.other = true, conflict, standing
 		return true
 	}
 	r.st, r.tries, r.record = st, nil, next

@@ -182,7 +182,7 @@ type slowResolve struct {
 	writing, goOn chan struct{}
 }
 
-func (s *slowResolve) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (s *slowResolve) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	if c.Kind == journal.Resolved {
 		close(s.writing)
 		<-s.goOn

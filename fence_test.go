@@ -94,7 +94,8 @@ func TestNobodyWritesWhatALivingOwnerHas(t *testing.T) {
 		{Kind: journal.Resolved, Summary: journal.Summary{State: idem.Succeeded}},
 	} {
 		c.Key, c.At, c.Version, c.WindowStart = key, at, 1, at
-		standing, ok, err := j.Change(ctx, &c)
+		conflict, standing, err := j.Change(ctx, &c)
+		ok := conflict == journal.NoConflict
 		require.NoError(t, err)
 		require.False(t, ok, "kind %d was written", c.Kind)
 		require.Equal(t, journal.OwnedByLive, standing.Owner)

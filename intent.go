@@ -44,6 +44,13 @@ func (in *Intent) snapshot() (*journal.Record, bool) {
 	return in.record, in.replayed
 }
 
+// become makes in the handle of what another one was begun as.
+func (in *Intent) become(other *Intent) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.record, in.counted = other.record, other.counted
+}
+
 // learn keeps the newest record that is known.
 func (in *Intent) learn(r *journal.Record, replayed bool) {
 	in.mu.Lock()

@@ -54,9 +54,11 @@ func outcomeOf(rec *journal.Record) (*journal.Reply, error) {
 	switch {
 	case st.State == Failed && reply == nil && st.Failure == journal.FailedNotSent:
 		return nil, failure(ErrNotSent, nil, "%s was never sent (%s); the same call may be made again", describe(rec), why)
+	case st.Failure == journal.FailedAgain:
+		return nil, failure(ErrRefused, nil, "%s did not happen (%s); begin it again, which sends it under a new key", describe(rec), why)
 	case st.State == Failed && reply == nil:
 		return nil, &because{
-			text: fmt.Sprintf("idem: %s did not happen (%s); mend the payload or use another ID", describe(rec), why),
+			text: fmt.Sprintf("idem: %s did not happen (%s); correct the payload, or use another ID or Operation.Repeat", describe(rec), why),
 			kind: ErrRefused, said: last.Note,
 		}
 	case reply == nil:

@@ -111,6 +111,7 @@ func (r Retry) withDefaults() Retry {
 // a person through Client.Resolve.
 type Resolution struct {
 	State  State  // Succeeded or Failed; anything else: still unknown
+	Again  bool   // with Failed, from a person: the next call of the same identity sends it, under a new key
 	Result []byte // with Succeeded: the reply's body, or the tool's output as JSON
 	Note   string // who says so, and why; journaled
 }

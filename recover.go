@@ -205,6 +205,9 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	if r.State != Succeeded && r.State != Failed && r.State != InDoubt {
 		return fmt.Errorf("idem: resolving %s: Resolution.State is %s: say Succeeded, Failed or InDoubt", key, r.State)
 	}
+	if r.Again && r.State != Failed {
+		return fmt.Errorf("idem: resolving %s as %s: Again goes with Failed, which says that it was not done", key, r.State)
+	}
 	if r.State != Succeeded && r.Result != nil {
 		return fmt.Errorf("idem: resolving %s as %s: only Succeeded has a Result", key, r.State)
 	}
@@ -226,7 +229,7 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	c.clock.SeeRecord(rec)
 	st := rec.Summary()
 	switch {
-	case st.State == Succeeded || st.State == Failed:
+	case st.State == Succeeded || st.State == Failed && !r.Again:
 		return fmt.Errorf("idem: %s is %s already: a settled outcome never changes", describe(rec), st.State)
 	case rec.Owner == journal.OwnedByLive || !free:
 		return fmt.Errorf("idem: %s is being executed by a living process, or resolved at this moment: wait until it is settled or in doubt, or stop that process", describe(rec))
@@ -237,16 +240,19 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 		return c.journal.Audit(ctx, journal.AuditEntry{Key: key, At: c.clock.Now(), Reason: "resolved in doubt", Text: r.Note})
 	}
 	next, _ := lifecycle.Resolve(st, r.State)
+	if r.Again {
+		next = lifecycle.ResolveAgain(st)
+	}
 	next.Version++
 	change := &journal.Change{
 		Key: key, Kind: journal.Resolved, Summary: next, At: c.clock.Now(),
 		Reason: "resolved", Note: r.Note, Reply: resultReply(r, rec.Terms.Tool),
 	}
-	_, ok, err := c.journal.Change(ctx, change)
+	conflict, _, err := c.journal.Change(ctx, change)
 	if err != nil {
 		return fmt.Errorf("idem: resolving %s: the journal could not record it: %w", describe(rec), err)
 	}
-	if !ok {
+	if conflict != journal.NoConflict {
 		return fmt.Errorf("idem: %s changed while it was being resolved: look it up again", describe(rec))
 	}
 	c.mu.Lock()

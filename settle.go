@@ -116,6 +116,10 @@ func (r *run) reconcile(ctx context.Context) bool {
 		r.tries = append(r.tries, journal.Attempt{Number: 0, At: r.client.clock.Now(), Reason: "reconcile failed", Err: wire.WithoutURL(err).Error()})
 		return false
 	}
+	if answer.Again {
+		r.tries = append(r.tries, journal.Attempt{At: r.client.clock.Now(), Reason: "reconcile failed", Err: "Resolution.Again is for a person, not for Policy.Reconcile"})
+		return false
+	}
 	st, ok := lifecycle.Resolve(r.st, answer.State)
 	if !ok {
 		r.tries = append(r.tries, journal.Attempt{Number: 0, At: r.client.clock.Now(), Reason: "reconcile cannot tell", Err: answer.Note})
@@ -169,7 +173,7 @@ func (c *Client) saveOne(key string) (*journal.Reply, error) {
 	if !ok {
 		return nil, nil
 	}
-	standing, ok, err := c.journal.Change(context.Background(), known.change)
+	conflict, standing, err := c.journal.Change(context.Background(), known.change)
 	if err != nil {
 		return known.change.Reply, c.unrecorded(known.record, known.change, err)
 	}
@@ -177,9 +181,9 @@ func (c *Client) saveOne(key string) (*journal.Reply, error) {
 	delete(c.unsaved, key)
 	c.mu.Unlock()
 	switch settled := known.change.State == Succeeded || known.change.State == Failed; {
-	case ok && settled:
+	case conflict == journal.NoConflict && settled:
 		c.logSettled(known.record, known.change.Summary, known.change.Reason)
-	case !ok && standing != nil:
+	case conflict != journal.NoConflict && standing != nil:
 		c.contradicted(known.change, standing)
 	}
 	return nil, nil

@@ -175,7 +175,8 @@ func (c *Client) recordLate(rec *journal.Record, x wire.Exchange) {
 	change := &journal.Change{
 		Key: rec.Key, Kind: journal.Settled, Summary: st, At: c.clock.Now(), Reason: "came late", Reply: x.Reply,
 	}
-	standing, ok, err := c.journal.Change(context.Background(), change)
+	conflict, standing, err := c.journal.Change(context.Background(), change)
+	ok := conflict == journal.NoConflict
 	switch {
 	case err != nil:
 		c.unrecorded(now, change, err)

@@ -27,12 +27,12 @@ type Journal interface {
 	//     FailedNotSent or FailedTransient, so that the caller would send it again and
 	//     it would count again, and checks.Limit has no room for r, the result is
 	//     ConflictLimit with a nil record instead.
-	//   - Alias: r.Operation.ID is an alias, its identity has no intent of its own, and
-	//     r.Previous is empty. The result is ConflictDuplicate with the intent that the
+	//   - Alias: r.Operation.ID is an alias, its identity has no intent that is newer
+	//     than the alias, and r.Previous is empty. The result is ConflictDuplicate with the intent that the
 	//     ID is an alias of, whatever its payload and also if checks is zero.
 	//   - Duplicate: checks.DuplicatesSince is set, and there is an intent with the
-	//     scope, name and fingerprint of r, Repeat 0 and a CreatedAt not before
-	//     checks.DuplicatesSince that is not Failed. The result is ConflictDuplicate
+	//     scope, name and fingerprint of r and Repeat 0 that counts, and does so from
+	//     checks.DuplicatesSince or later. The result is ConflictDuplicate
 	//     with the oldest such intent. If checks.Alias is true and r.Operation.ID is
 	//     not empty, the ID is durably an alias of that intent from then on.
 	//   - Limit: checks.Limit is set and has no room for r. The result is ConflictLimit
@@ -44,17 +44,34 @@ type Journal interface {
 	// was not inserted.
 	Begin(ctx context.Context, r *Record, checks Checks) (Conflict, *Record, error)
 
-	// Change appends c to the history of the intent with the key c.Key. It returns
-	// nil and true after it appended c. It returns the intent's current record and
-	// false if c was rejected, and nil and false if no intent has that key.
+	// Change appends c to the history of the intent with the key c.Key and returns
+	// NoConflict and a nil record, or returns what conflicts with c. The checks and the
+	// append are one transaction: what the caller read before is only a hint.
 	//
-	// Change appends c if all of this holds:
+	// The result is ConflictVersion with the intent's current record, or with nil if no
+	// intent has that key, unless all of this holds:
 	//
 	//   - c.Version is the intent's newest version plus 1. A new intent has version 0.
 	//   - No other live opener owns the intent.
-	//   - The newest change is no outcome (State Succeeded or Failed), or c.Kind is
-	//     Claimed. A claim reopens a Failed intent; the client claims no intent that
-	//     has Succeeded.
+	//   - The newest change is no outcome (State Succeeded or Failed); or it is Failed,
+	//     and c claims the intent, which reopens it, or resolves it as Failed once more.
+	//
+	// A claim starts an execution, so that it is decided again what Begin decided. The
+	// first of these that holds is the result, and nothing is appended then:
+	//
+	//   - Identity: the intent's Operation.ID is not empty, and its identity has a newer
+	//     intent. ConflictIdentity, with the newest one.
+	//   - Outcomes: the intent is Failed, and has had as many outcomes as the store
+	//     keeps of one intent. ConflictExhausted, with the intent's current record: the
+	//     caller begins a successor.
+	//   - Duplicate and limit, as in Begin, with c.Checks and the intent itself left out,
+	//     where the claim makes the intent count from c.At: it is Failed, or it is
+	//     Pending, unowned and no attempt can have been sent. ConflictDuplicate with the
+	//     intent that it duplicates, and c.Checks.Alias as in Begin; or ConflictLimit
+	//     with a nil record.
+	//
+	// An intent counts for duplicates and limits while it is not Failed: from CreatedAt,
+	// or from the At of its newest claim that made it count anew.
 	//
 	// A c with Kind Settled and State Succeeded is a proven success, which must not be
 	// lost: only the last condition applies to it, except that a c.Version higher than
@@ -64,7 +81,7 @@ type Journal interface {
 	// After Claimed and AttemptStarted this opener owns the intent. After any other
 	// kind no opener does. An error can leave open whether c was appended. The client
 	// may call Change with the same c again later.
-	Change(ctx context.Context, c *Change) (current *Record, ok bool, err error)
+	Change(ctx context.Context, c *Change) (Conflict, *Record, error)
 
 	// Get returns the intent with this key, with its whole history, or nil and a nil
 	// error if there is none.
@@ -114,11 +131,12 @@ type Journal interface {
 	Close() error
 }
 
-// Checks tells Begin what to check besides the identity. The zero value checks
-// nothing more. The client makes it from the operation's policy.
+// Checks tells Begin, and a Change that claims, what to check besides the identity.
+// The zero value checks nothing more. The client makes it from the operation's policy.
 type Checks struct {
 	// DuplicatesSince starts the duplicate window: the client sets it to
-	// Record.CreatedAt minus Policy.Window. Zero: duplicates are not looked for.
+	// Record.CreatedAt, or Change.At, minus Policy.Window. Zero: duplicates are not
+	// looked for.
 	DuplicatesSince time.Time
 
 	// Alias makes the ID of a duplicate an alias of the intent it duplicates. False:
@@ -126,13 +144,14 @@ type Checks struct {
 	Alias bool
 
 	// Limit is the budget that r must fit into, together with the intents that count.
-	// An intent counts if it has the scope and name of r, is not Failed, and has a
-	// CreatedAt not before LimitSince. Limit.Per is already applied in LimitSince.
-	// Zero: there is no budget.
+	// An intent counts if it has the scope and name of r, is not Failed, and counts
+	// from LimitSince or later. Limit.Per is already applied in LimitSince. Sums that
+	// exceed an int64 count as the largest one. Zero: there is no budget.
 	Limit Limit
 
-	// LimitSince is the oldest CreatedAt that counts for Limit. The client sets it to
-	// Record.CreatedAt minus Limit.Per, and leaves it zero if Limit is zero.
+	// LimitSince is the oldest time that counts for Limit. The client sets it to
+	// Record.CreatedAt, or Change.At, minus Limit.Per, and leaves it zero if Limit is
+	// zero.
 	LimitSince time.Time
 }
 
@@ -141,24 +160,33 @@ type Checks struct {
 // created with enabled checks: the SQLite store keeps no index entry for others.
 func (c Checks) Enabled() bool { return !c.DuplicatesSince.IsZero() || c.Limit != Limit{} }
 
-// Conflict tells why Begin inserted nothing. The zero value is NoConflict.
+// Conflict tells why Begin inserted, or Change appended, nothing. The zero value is
+// NoConflict.
 type Conflict uint8
 
 const (
-	// NoConflict means that Begin inserted the intent.
+	// NoConflict means that Begin inserted the intent, or that Change appended.
 	NoConflict Conflict = iota
 
-	// ConflictIdentity means that the identity has another newest intent, which Begin
-	// returns.
+	// ConflictIdentity means that the identity has another newest intent, which is
+	// returned.
 	ConflictIdentity
 
 	// ConflictDuplicate means that the duplicate window has an intent with the same
-	// payload under another ID, or that the ID is an alias. Begin returns that intent.
+	// payload under another ID, or that the ID is an alias. That intent is returned.
 	ConflictDuplicate
 
-	// ConflictLimit means that the budget of the scope and operation is used up. Begin
-	// returns no record.
+	// ConflictLimit means that the budget of the scope and operation is used up. No
+	// record is returned.
 	ConflictLimit
+
+	// ConflictVersion means that the intent is not as the caller of Change read it, or
+	// that another opener owns it. The intent as it is now is returned.
+	ConflictVersion
+
+	// ConflictExhausted means that the intent cannot be claimed, because it has had as
+	// many outcomes as the store keeps. The intent is returned.
+	ConflictExhausted
 )
 
 // ErrMaybeRecorded is matched by the error of a Begin whose commit failed, so that

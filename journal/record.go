@@ -164,6 +164,10 @@ type Change struct {
 	// tool's refusal. Empty: there is none. With encryption it is ciphertext.
 	Note string
 
+	// Checks is what the transaction that appends a claim checks. It is not kept. Zero,
+	// and with every other Kind: nothing more than the identity.
+	Checks Checks
+
 	// Reply is the outcome. nil: the change is no outcome, or an outcome without a
 	// reply, such as an intent that was never sent or that was resolved without a
 	// result. With encryption its Body is ciphertext that includes the headers.
@@ -258,6 +262,11 @@ const (
 	// FailedByResolver means that Policy.Reconcile or a person determined that the
 	// intent had no effect. The same call gets an error that matches ErrRefused.
 	FailedByResolver
+
+	// FailedAgain means that a person determined that the intent had no effect, and
+	// asked for it to be done (Resolution.Again). The same call begins a successor with
+	// a new key.
+	FailedAgain
 )
 
 // Attempt is one attempt as it is recorded: one try to send the request, or one run

@@ -113,7 +113,8 @@ func (k *journalKeeper) meet(ctx context.Context, rec *journal.Record, c *call, 
 		st.Version++
 		st.State, st.Failure = idem.Pending, journal.NotFailed
 		st.Takeovers++
-		_, ok, err := k.journal.Change(ctx, &journal.Change{Key: rec.Key, Kind: journal.Claimed, Summary: st, At: t.now, Reason: "run again"})
+		conflict, _, err := k.journal.Change(ctx, &journal.Change{Key: rec.Key, Kind: journal.Claimed, Summary: st, At: t.now, Reason: "run again"})
+		ok := conflict == journal.NoConflict
 		if err != nil || !ok {
 			return nil, nil, err
 		}
@@ -122,7 +123,8 @@ func (k *journalKeeper) meet(ctx context.Context, rec *journal.Record, c *call, 
 		// Its process died. Say so durably, so that it is seen among what is in doubt.
 		st.Version++
 		st.State, st.MayHaveExecuted, st.FirstSent = idem.InDoubt, true, rec.CreatedAt
-		_, ok, err := k.journal.Change(ctx, &journal.Change{Key: rec.Key, Kind: journal.MarkedInDoubt, Summary: st, At: t.now, Reason: "owner died"})
+		conflict, _, err := k.journal.Change(ctx, &journal.Change{Key: rec.Key, Kind: journal.MarkedInDoubt, Summary: st, At: t.now, Reason: "owner died"})
+		ok := conflict == journal.NoConflict
 		if err != nil || !ok {
 			return nil, nil, err
 		}
@@ -153,7 +155,8 @@ func (k *journalKeeper) mine(ctx context.Context, rec *journal.Record, s *standi
 
 // write makes a change durable. What the journal would not take is kept.
 func (k *journalKeeper) write(ctx context.Context, change *journal.Change) error {
-	rec, ok, err := k.journal.Change(ctx, change)
+	conflict, rec, err := k.journal.Change(ctx, change)
+	ok := conflict == journal.NoConflict
 	if err == nil && !ok && !already(rec, change) {
 		err = fmt.Errorf("the journal's record %s changed under the process that executes it", change.Key)
 	}

@@ -32,15 +32,15 @@ func (j *steps) Begin(ctx context.Context, r *journal.Record, g journal.Checks) 
 	return o, rec, err
 }
 
-func (j *steps) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (j *steps) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	if err := j.before("change"); err != nil {
-		return nil, false, err
+		return journal.NoConflict, nil, err
 	}
-	rec, ok, err := j.Journal.Change(ctx, c)
+	conflict, rec, err := j.Journal.Change(ctx, c)
 	if failed := j.after("change"); failed != nil {
-		return nil, false, failed
+		return journal.NoConflict, nil, failed
 	}
-	return rec, ok, err
+	return conflict, rec, err
 }
 
 // plan fails the calls that are named, once for each time that they are named.

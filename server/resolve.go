@@ -157,7 +157,8 @@ func (k *journalKeeper) resolve(ctx context.Context, id Identity, now time.Time,
 		st.State, st.Failure, st.MayHaveExecuted = idem.Failed, journal.FailedByResolver, false
 	}
 	change.Summary = st
-	_, ok, err := k.journal.Change(ctx, change)
+	conflict, _, err := k.journal.Change(ctx, change)
+	ok := conflict == journal.NoConflict
 	if err == nil && !ok {
 		err = errors.New("it changed meanwhile: look at it again")
 	}

@@ -3,6 +3,7 @@ package memjournal
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/idem-go/idem/journal"
 )
@@ -30,7 +31,7 @@ func (j *Journal) Begin(ctx context.Context, r *journal.Record, checks journal.C
 // insert adds an intent that is owned by an opener.
 func (s *Store) insert(r *journal.Record, owner *Journal) {
 	s.created++
-	in := &intent{number: s.created, record: cloneRecord(r), owner: owner}
+	in := &intent{number: s.created, record: cloneRecord(r), owner: owner, since: r.CreatedAt}
 	in.record.Changes, in.record.Audit = nil, nil
 	in.record.Owner = journal.Unowned
 	s.intents = append(s.intents, in)
@@ -46,19 +47,25 @@ func (s *Store) conflict(r *journal.Record, checks journal.Checks) (journal.Conf
 	id := identityOf(r.Operation)
 	if r.Operation.ID != "" {
 		newest := s.newest[id]
+		alias := s.aliases[id]
 		switch {
+		case alias.of != nil && alias.after == newest && r.Previous == "":
+			return journal.ConflictDuplicate, alias.of
 		case newest != nil && newest.record.Key != r.Previous:
 			if failedTransiently(newest.record) && s.overLimit(r, checks) {
 				return journal.ConflictLimit, nil // it did not count, and tried again it would
 			}
 			return journal.ConflictIdentity, newest
-		case newest == nil && s.aliases[id] != nil:
-			return journal.ConflictDuplicate, s.aliases[id]
 		}
 	}
+	return s.guardConflict(r, checks)
+}
+
+// guardConflict returns the duplicate of r, or that its budget is used up.
+func (s *Store) guardConflict(r *journal.Record, checks journal.Checks) (journal.Conflict, *intent) {
 	if first := s.duplicate(r, checks); first != nil {
-		if checks.Alias && r.Operation.ID != "" {
-			s.aliases[id] = first
+		if id := identityOf(r.Operation); checks.Alias && r.Operation.ID != "" {
+			s.aliases[id] = alias{of: first, after: s.newest[id]}
 		}
 		return journal.ConflictDuplicate, first
 	}
@@ -80,8 +87,8 @@ func (s *Store) duplicate(r *journal.Record, checks journal.Checks) *intent {
 		return nil
 	}
 	for _, in := range s.intents {
-		if counts(in, r.Operation) && in.record.Operation.Repeat == 0 &&
-			in.record.Fingerprint == r.Fingerprint && !in.record.CreatedAt.Before(checks.DuplicatesSince) {
+		if in.record.Key != r.Key && counts(in, r.Operation) && in.record.Operation.Repeat == 0 && r.Operation.Repeat == 0 &&
+			in.record.Fingerprint == r.Fingerprint && !in.since.Before(checks.DuplicatesSince) {
 			return in
 		}
 	}
@@ -96,9 +103,11 @@ func (s *Store) overLimit(r *journal.Record, checks journal.Checks) bool {
 	}
 	intents, cost := 1, r.Operation.Cost
 	for _, in := range s.intents {
-		if counts(in, r.Operation) && !in.record.CreatedAt.Before(checks.LimitSince) {
+		if in.record.Key != r.Key && counts(in, r.Operation) && !in.since.Before(checks.LimitSince) {
 			intents++
-			cost += in.record.Operation.Cost
+			if cost += in.record.Operation.Cost; cost < 0 {
+				cost = math.MaxInt64
+			}
 		}
 	}
 	return (limit.Intents > 0 && intents > limit.Intents) || (limit.Cost > 0 && cost > limit.Cost)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/idem-go/idem/journal"
 )
@@ -20,10 +21,16 @@ type Store struct {
 	intents  []*intent            // in the order of Begin
 	byKey    map[string]*intent   // all of intents
 	newest   map[identity]*intent // those with an ID: the last link of each identity
-	aliases  map[identity]*intent // the IDs of duplicates
+	aliases  map[identity]alias   // the IDs of duplicates
 	created  int                  // number of the last intent
 	values   map[string][]byte
 	counters map[counter]journal.Counter
+}
+
+// alias says that an ID stands for an intent that was begun under another ID.
+type alias struct {
+	of    *intent
+	after *intent // the newest intent of the ID's own identity then; nil: it had none
 }
 
 // intent is one intent and its owner.
@@ -34,7 +41,8 @@ type Store struct {
 type intent struct {
 	number int // the cursor of Page
 	record *journal.Record
-	owner  *Journal // nil: released or settled
+	owner  *Journal  // nil: released or settled
+	since  time.Time // from when it counts in windows and budgets, while it is not Failed
 }
 
 // identity is what makes two operations the same intent. The cost is no part of it.
@@ -50,7 +58,7 @@ func identityOf(op journal.Operation) identity {
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		byKey: map[string]*intent{}, newest: map[identity]*intent{}, aliases: map[identity]*intent{},
+		byKey: map[string]*intent{}, newest: map[identity]*intent{}, aliases: map[identity]alias{},
 		values: map[string][]byte{}, counters: map[counter]journal.Counter{},
 	}
 }

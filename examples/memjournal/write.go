@@ -108,7 +108,7 @@ func (s *Store) drop(in *intent) {
 			}
 		}
 	}
-	maps.DeleteFunc(s.aliases, func(_ identity, first *intent) bool { return first == in })
+	maps.DeleteFunc(s.aliases, func(_ identity, a alias) bool { return a.of == in })
 	s.count(journal.Counter{Operation: in.record.Operation.Name, Reason: journal.ReasonPruned, Count: 1})
 }
 

@@ -238,6 +238,14 @@ func Resolve(st journal.Summary, state journal.State) (journal.Summary, bool) {
 	return st, false
 }
 
+// ResolveAgain returns the summary after a person said that the intent had no effect,
+// and is to be done by a successor.
+func ResolveAgain(st journal.Summary) journal.Summary {
+	st, _ = Resolve(st, journal.Failed)
+	st.Failure = journal.FailedAgain
+	return st
+}
+
 // FirstSent returns the time at which the first attempt started that may have been
 // sent, or the zero time if none can have been. A Pending intent that another opener
 // owns, alive or dead, may have been sent if its terms do not mark attempts; FirstSent
@@ -310,6 +318,9 @@ func Decide(r *journal.Record, running, same bool) Decision {
 		}
 		return DecideReplay
 	case journal.Failed:
+		if st.Failure == journal.FailedAgain {
+			return DecideSupersede // a person asked for it to be done
+		}
 		final := st.Failure == journal.FailedPermanent || st.Failure == journal.FailedByResolver
 		switch {
 		case final && forgotten:

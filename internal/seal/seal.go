@@ -178,7 +178,7 @@ func (s *sealed) Begin(ctx context.Context, r *journal.Record, g journal.Checks)
 }
 
 // Change implements Journal.
-func (s *sealed) Change(ctx context.Context, change *journal.Change) (*journal.Record, bool, error) {
+func (s *sealed) Change(ctx context.Context, change *journal.Change) (journal.Conflict, *journal.Record, error) {
 	hidden := *change
 	err := s.sealText(&hidden.Note, change.Key, "note")
 	hidden.NewAttempts = slices.Clone(change.NewAttempts)
@@ -189,13 +189,13 @@ func (s *sealed) Change(ctx context.Context, change *journal.Change) (*journal.R
 		hidden.Reply, err = s.sealReply(reply, change.Key)
 	}
 	if err != nil {
-		return nil, false, err
+		return journal.NoConflict, nil, err
 	}
-	standing, ok, err := s.Journal.Change(ctx, &hidden)
+	conflict, standing, err := s.Journal.Change(ctx, &hidden)
 	if err != nil || standing == nil {
-		return standing, ok, err
+		return conflict, nil, err
 	}
-	return standing, ok, s.openRecord(standing)
+	return conflict, standing, s.openRecord(standing)
 }
 
 // sealReply returns a reply that holds the headers and the body of r in its encrypted

@@ -26,10 +26,10 @@ const (
 	// A link of the identity that is in memory, those in the table, and what the ID is
 	// an alias of, among others whose hash is the same by chance. No joins: SQLite
 	// prepares a statement that has one anew each time a value is bound.
-	linkColumns  = `SELECT i.id, i.key, i.kind, i.scope, i.name, i.repeat FROM `
+	linkColumns  = `SELECT i.id, i.key, i.kind, i.scope, i.name, i.repeat, 0 FROM `
 	selectLink   = linkColumns + `intents i WHERE i.id = ?1`
 	selectNewest = selectLink + ` UNION ALL ` + linkColumns + `intents i WHERE i.id IN (SELECT intent FROM places WHERE hash = ?2)
-		UNION ALL SELECT a.intent, NULL, (SELECT kind FROM intents i WHERE i.id = a.intent), a.scope, a.name, a.repeat
+		UNION ALL SELECT a.intent, NULL, (SELECT kind FROM intents i WHERE i.id = a.intent), a.scope, a.name, a.repeat, a.after
 			FROM aliases a INDEXED BY aliases_identity WHERE a.identity = ?2`
 	intentColumns = `INSERT INTO intents (id, identity, keyhash, key, kind, scope, name, repeat, cost, previous,
 		fingerprint, rules, begun, owner, head, payload, checksum) VALUES (?1,?2,?3,`
@@ -207,24 +207,25 @@ func (s *Store) obstacle(c *conn, r *journal.Record, g journal.Checks) (journal.
 		switch {
 		case err != nil:
 			return journal.NoConflict, 0, err
+		case first != 0 && r.Previous == "":
+			return journal.ConflictDuplicate, first, nil
 		case newest != 0 && key != r.Previous:
 			over, err := s.overLimitAgain(c, newest, r, g)
 			if over || err != nil {
 				return journal.ConflictLimit, 0, err
 			}
 			return journal.ConflictIdentity, newest, nil
-		case newest == 0 && first != 0 && r.Previous == "":
-			return journal.ConflictDuplicate, first, nil
 		}
 	}
 	if !g.Enabled() {
 		return journal.NoConflict, 0, nil
 	}
-	return s.guard(c, r, g)
+	return s.guard(c, r, g, 0)
 }
 
 // newest is the id and key of the newest link of an identity, and the intent that
-// the identity is an alias of; 0: there is none.
+// the identity is an alias of, by an alias that is not older than that link; 0: there
+// is none.
 func (s *Store) newest(c *conn, op journal.Operation) (id int64, key string, alias int64, err error) {
 	identity := identityHash(op)
 	young, err := s.lookYoung(c, hashes{1, 0, identity})
@@ -237,6 +238,7 @@ func (s *Store) newest(c *conn, op journal.Operation) (id int64, key string, ali
 // newestOf is newest where it is known what the identity may be of those in memory.
 func (s *Store) newestOf(c *conn, op journal.Operation, identity int64, young []int64) (id int64, key string, alias int64, err error) {
 	var strangers []int64
+	after := int64(-1) // of the alias
 	scan := func(row []value) error {
 		n := intOf(row[0])
 		shared, err := s.kindOf(c, intOf(row[2]))
@@ -251,7 +253,9 @@ func (s *Store) newestOf(c *conn, op journal.Operation, identity int64, young []
 		}
 		switch {
 		case row[1] == nil:
-			alias = n
+			if made := intOf(row[6]); made >= after {
+				alias, after = n, made
+			}
 		case n > id:
 			id, key = n, string(bytesOf(row[1]))
 		}
@@ -263,6 +267,9 @@ func (s *Store) newestOf(c *conn, op journal.Operation, identity int64, young []
 	}
 	if err == nil {
 		err = c.query(selectNewest, scan, append(young, 0)[0], identity)
+	}
+	if id > after { // a newer link
+		alias = 0
 	}
 	return id, key, alias, errors.Join(err, s.sound(c, strangers))
 }

@@ -20,11 +20,12 @@ const (
 	// prepares a statement with such an order anew each time a value is bound.
 	selectTop = `SELECT max(coalesce((SELECT max(version) FROM changes WHERE intent BETWEEN ?1 AND ?1), 0),
 		coalesce((SELECT max(version) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095), 0))`
-	selectTopOwner = `SELECT owner FROM changes WHERE intent = ? AND version = ?`
-	selectKeyOf    = `SELECT key FROM intents WHERE id = ?`
-	selectBegunBy  = `SELECT owner FROM intents WHERE id = ?`
-	countOutcomes  = `SELECT count(*) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
-	insertChange   = `INSERT INTO changes (intent, version, kind, owner, standing, at, reason, note, tries, checksum)
+	selectTopOwner     = `SELECT owner FROM changes WHERE intent = ? AND version = ?`
+	selectKeyOf        = `SELECT key FROM intents WHERE id = ?`
+	selectBegunBy      = `SELECT owner FROM intents WHERE id = ?`
+	countOutcomes      = `SELECT count(*) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095`
+	selectOutcomeState = `SELECT state FROM outcomes WHERE id = (SELECT max(id) FROM outcomes WHERE id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095)`
+	insertChange       = `INSERT INTO changes (intent, version, kind, owner, standing, at, reason, note, tries, checksum)
 		VALUES (?,?,?,?,?,?,?,?,?,?)`
 	insertOutcome = `INSERT INTO outcomes (id, version, kind, state, standing, at, reason, note, tries, status, head, body, checksum)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`
@@ -35,9 +36,9 @@ const (
 )
 
 // Change implements Journal.
-func (s *Store) Change(ctx context.Context, change *journal.Change) (*journal.Record, bool, error) {
+func (s *Store) Change(ctx context.Context, change *journal.Change) (journal.Conflict, *journal.Record, error) {
 	if err := s.own(ctx); err != nil {
-		return nil, false, err
+		return journal.NoConflict, nil, err
 	}
 	s.mu.Lock()
 	held := s.owned[change.Key]
@@ -49,8 +50,10 @@ func (s *Store) Change(ctx context.Context, change *journal.Change) (*journal.Re
 	if p.first = held.id != 0 && change.Version == 1 && change.Kind == journal.Settled; p.first {
 		p.outcome.fill(held.id*generations, 1, change)
 	}
-	if err := s.q.put(ctx, p); err != nil || !p.ok {
-		return p.standing, false, err
+	if err := s.q.put(ctx, p); err != nil {
+		return journal.NoConflict, nil, err
+	} else if p.conflict != journal.NoConflict {
+		return p.conflict, p.standing, nil
 	}
 	s.mu.Lock()
 	if change.Kind == journal.Claimed || change.Kind == journal.AttemptStarted {
@@ -62,7 +65,7 @@ func (s *Store) Change(ctx context.Context, change *journal.Change) (*journal.Re
 	if change.Kind == journal.Settled && held.identity != 0 {
 		s.settled.add(held.identity)
 	}
-	return nil, true, nil
+	return journal.NoConflict, nil, nil
 }
 
 // changing is a Change as its part of a transaction.
@@ -73,33 +76,35 @@ type changing struct {
 	outcome outcome
 
 	id       int64
+	conflict journal.Conflict
 	standing *journal.Record
-	ok       bool
 }
 
 // clear lets go of what was written.
 func (p *changing) clear() { *p = changing{outcome: outcome{space: p.outcome.space}} }
 
 func (p *changing) apply(c *conn) (err error) {
-	p.standing, p.ok = nil, false
+	p.standing, p.conflict = nil, journal.ConflictVersion
 	if p.id, err = p.s.find(c, p.change.Key); p.id == 0 || err != nil {
 		return err
 	}
 	// The way that almost every intent goes, in one statement: nobody touched it since
 	// it was begun here. What is in its way is found out by append.
 	if p.first {
-		if p.ok, err = c.add(settleFirst, p.outcome.row[:]); err != nil {
+		ok, err := c.add(settleFirst, p.outcome.row[:])
+		if err != nil {
 			return err
 		}
-		if p.ok {
-			c.last = rowMark{p.id, 1}
+		if ok {
+			p.conflict, c.last = journal.NoConflict, rowMark{p.id, 1}
 			return nil
 		}
 	}
-	if p.ok, err = p.append(c); p.ok || err != nil {
+	var other int64
+	if p.conflict, other, err = p.append(c); p.conflict == journal.NoConflict || other == 0 || err != nil {
 		return err
 	}
-	p.standing, err = p.s.load(c, p.id)
+	p.standing, err = p.s.load(c, other)
 	return err
 }
 
@@ -123,46 +128,61 @@ func (s *Store) find(c *conn, key string) (int64, error) {
 	return 0, s.sound(c, candidates)
 }
 
-// append adds a change if nothing stands in its way: a newer version, another
-// living owner, or a final outcome.
-func (p *changing) append(c *conn) (bool, error) {
+// append adds a change, or returns what conflicts with it and the intent to return: a
+// newer version, another living owner, an outcome, or what claimConflict finds.
+func (p *changing) append(c *conn) (journal.Conflict, int64, error) {
 	s, id, change := p.s, p.id, p.change
 	top, err := c.integer(selectTop, 0, id)
 	if err != nil {
-		return false, err
+		return journal.NoConflict, 0, err
 	}
 	version := int64(change.Version)
 	final := change.State == journal.Succeeded || change.State == journal.Failed
+	proven := change.Kind == journal.Settled && change.State == journal.Succeeded
 	if version != top+1 {
 		// Only a proven success may come late, and only where nothing is settled.
-		if change.Kind != journal.Settled || change.State != journal.Succeeded || version > top {
-			return false, nil
+		if !proven || version > top {
+			return journal.ConflictVersion, id, nil
 		}
 		version = top + 1
 	}
 	owner, settled, err := s.topOwner(c, id, top)
 	if err != nil {
-		return false, err
+		return journal.NoConflict, 0, err
 	}
-	if settled && change.Kind != journal.Claimed {
-		return false, nil
+	if settled {
+		again := change.Kind == journal.Claimed || change.Kind == journal.Resolved && change.State == journal.Failed
+		if state, err := s.outcomeState(c, id); !again || state != int64(journal.Failed) || err != nil {
+			return journal.ConflictVersion, id, err
+		}
 	}
-	if owner == journal.OwnedByLive && (change.Kind != journal.Settled || change.State != journal.Succeeded) {
-		return false, nil
+	if owner == journal.OwnedByLive && !proven {
+		return journal.ConflictVersion, id, nil
 	}
 	generation, err := s.generation(c, id, top)
 	if err != nil {
-		return false, err
+		return journal.NoConflict, 0, err
+	}
+	if change.Kind == journal.Claimed {
+		if settled && generation >= generations {
+			return journal.ConflictExhausted, id, nil
+		}
+		if conflict, other, err := s.claimConflict(c, id, settled, owner, change); conflict != journal.NoConflict || err != nil {
+			return conflict, other, err
+		}
 	}
 	c.last = rowMark{id, version}
 	if final {
+		if generation >= generations {
+			return journal.ConflictVersion, id, nil // its ids would run into the next intent's
+		}
 		var o outcome // p's own stays as it is, for another try
 		o.fill(id*generations+generation, version, change)
 		ok, err := c.add(insertOutcome, o.row[:])
 		if err == nil && !ok {
 			err = fmt.Errorf("the outcome of intent number %d cannot be added: one of its generation is there", id)
 		}
-		return ok, err
+		return journal.NoConflict, 0, err
 	}
 	holder := int64(0)
 	if change.Kind == journal.Claimed || change.Kind == journal.AttemptStarted {
@@ -170,14 +190,19 @@ func (p *changing) append(c *conn) (bool, error) {
 	}
 	if settled { // opened again: recovery would not look for it among the settled
 		if err := c.change(insertParked, id*generations+generation); err != nil {
-			return false, err
+			return journal.NoConflict, 0, err
 		}
 	}
 	st := codec.EncodeSummary(change.Summary, version)
 	tries := codec.EncodeAttempts(change.NewAttempts)
 	kind, at := int64(change.Kind), change.At.UnixNano()
-	return true, c.change(insertChange, id, version, kind, holder, st, at, change.Reason, change.Note, tries,
+	return journal.NoConflict, 0, c.change(insertChange, id, version, kind, holder, st, at, change.Reason, change.Note, tries,
 		rowSum([]int64{version, kind, holder, at}, st, []byte(change.Reason), []byte(change.Note), tries))
+}
+
+// outcomeState returns the state of an intent's newest outcome.
+func (s *Store) outcomeState(c *conn, id int64) (int64, error) {
+	return c.integer(selectOutcomeState, -1, id)
 }
 
 // topOwner is who owns the intent by its newest row, and whether that settled it.

@@ -43,7 +43,7 @@ func TestPragmas(t *testing.T) {
 		require.Equal(t, want, [2]int64{writer, reader}, pragma)
 	}
 	p := testkit.StartChild(t, "Pragmas", w.Path)
-	p.Expect("wal 1768187245 4 4096 ok") // "idem" in ASCII, the format's version, the page size
+	p.Expect("wal 1768187245 5 4096 ok") // "idem" in ASCII, the format's version, the page size
 	p.Wait()
 }
 

@@ -5,8 +5,10 @@ package sqlite
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 
 	"github.com/idem-go/idem/internal/fingerprint"
+	"github.com/idem-go/idem/internal/lifecycle"
 	"github.com/idem-go/idem/journal"
 )
 
@@ -20,17 +22,50 @@ const (
 		AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 AND o.state = 2
 			AND o.version > coalesce((SELECT max(version) FROM changes WHERE intent BETWEEN ?1 AND ?1), 0)
 			AND NOT EXISTS (SELECT 1 FROM outcomes p WHERE p.id BETWEEN o.id + 1 AND ?1 * 4096 + 4095))`
-	insertAlias = `INSERT INTO aliases (identity, scope, name, repeat, intent) VALUES (?, ?, ?, ?, ?)`
+	insertAlias = `INSERT INTO aliases (identity, scope, name, repeat, intent, after) VALUES (?, ?, ?, ?, ?, ?)`
+	// A claim that makes an intent count anew, which may be in the table already.
+	replaceGuarded = `INSERT OR REPLACE INTO guarded (intent, same, budget, begun) VALUES (?, ?, ?, ?)`
 )
 
-// guard checks the re-emission window, then the budget.
-func (s *Store) guard(c *conn, r *journal.Record, g journal.Checks) (journal.Conflict, int64, error) {
+// claimConflict returns what a claim conflicts with, which Begin would find too: the
+// identity has a newer intent; and where the claim makes the intent count anew, a
+// duplicate or a budget that is used up. Where there is none, the intent counts from
+// now on.
+func (s *Store) claimConflict(c *conn, id int64, failed bool, owner journal.Ownership, change *journal.Change) (journal.Conflict, int64, error) {
+	r, err := s.load(c, id)
+	if err != nil {
+		return journal.NoConflict, 0, err
+	}
+	if r.Operation.ID != "" {
+		newest, _, _, err := s.newest(c, r.Operation)
+		if newest != id || err != nil {
+			return journal.ConflictIdentity, newest, err
+		}
+	}
+	unsent := owner == journal.Unowned && r.Summary().State == journal.Pending && !lifecycle.MayHaveBeenSent(r.Summary())
+	if !change.Checks.Enabled() || !failed && !unsent {
+		return journal.NoConflict, 0, nil
+	}
+	conflict, other, err := s.guard(c, r, change.Checks, id)
+	if conflict == journal.NoConflict && err == nil {
+		err = c.change(replaceGuarded, id, sameHash(r), budgetHash(r.Operation), change.At.UnixNano())
+	}
+	return conflict, other, err
+}
+
+// guard checks the duplicate window, then the budget. self is the intent that is
+// claimed, which does not count against itself and is the newest of its identity; 0: r
+// is being begun.
+func (s *Store) guard(c *conn, r *journal.Record, g journal.Checks, self int64) (journal.Conflict, int64, error) {
 	if !g.DuplicatesSince.IsZero() {
 		candidates, err := ids(c, selectSame, sameHash(r), g.DuplicatesSince.UnixNano())
 		if err != nil {
 			return journal.NoConflict, 0, err
 		}
 		for _, id := range candidates {
+			if id == self {
+				continue
+			}
 			counted, err := c.counted(id)
 			if err != nil {
 				return journal.NoConflict, 0, err
@@ -39,12 +74,12 @@ func (s *Store) guard(c *conn, r *journal.Record, g journal.Checks) (journal.Con
 				continue
 			}
 			if g.Alias && r.Operation.ID != "" {
-				err = c.change(insertAlias, identityHash(r.Operation), r.Operation.Scope, r.Operation.ID, int64(r.Operation.Repeat), id)
+				err = c.change(insertAlias, identityHash(r.Operation), r.Operation.Scope, r.Operation.ID, int64(r.Operation.Repeat), id, self)
 			}
 			return journal.ConflictDuplicate, id, err
 		}
 	}
-	over, err := s.overLimit(c, r, g)
+	over, err := s.overLimit(c, r, g, self)
 	if over {
 		return journal.ConflictLimit, 0, err
 	}
@@ -52,7 +87,7 @@ func (s *Store) guard(c *conn, r *journal.Record, g journal.Checks) (journal.Con
 }
 
 // overLimit tells whether the budget does not hold one more.
-func (s *Store) overLimit(c *conn, r *journal.Record, g journal.Checks) (bool, error) {
+func (s *Store) overLimit(c *conn, r *journal.Record, g journal.Checks, self int64) (bool, error) {
 	if g.Limit == (journal.Limit{}) {
 		return false, nil
 	}
@@ -62,13 +97,18 @@ func (s *Store) overLimit(c *conn, r *journal.Record, g journal.Checks) (bool, e
 		return false, err
 	}
 	for _, id := range candidates {
+		if id == self {
+			continue
+		}
 		counted, err := c.counted(id)
 		if err != nil {
 			return false, err
 		}
 		if counted != nil && counted.of(r.Operation) {
 			intents++
-			cost += counted.cost
+			if cost += counted.cost; cost < 0 {
+				cost = math.MaxInt64
+			}
 		}
 	}
 	return (g.Limit.Intents > 0 && intents > g.Limit.Intents) || (g.Limit.Cost > 0 && cost > g.Limit.Cost), nil
@@ -91,7 +131,7 @@ func (s *Store) overLimitAgain(c *conn, id int64, r *journal.Record, g journal.C
 	if st := failed.Summary(); st.Failure != journal.FailedNotSent && st.Failure != journal.FailedTransient {
 		return false, nil
 	}
-	return s.overLimit(c, r, g)
+	return s.overLimit(c, r, g, id)
 }
 
 // countedIntent is an intent that counts for the guards.

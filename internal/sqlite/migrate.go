@@ -22,9 +22,12 @@ var schema3 string
 //go:embed schema_4.sql
 var schema4 string
 
+//go:embed schema_5.sql
+var schema5 string
+
 // schemas are the steps from no journal to this version's, each bringing it to the
 // version of its place.
-func schemas() []string { return []string{schema1, schema2, schema3, schema4} }
+func schemas() []string { return []string{schema1, schema2, schema3, schema4, schema5} }
 
 // migrate makes the tables, or brings older ones to this version, in one
 // transaction that reads the version again under the lock.

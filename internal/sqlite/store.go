@@ -22,7 +22,7 @@ import (
 
 const (
 	applicationID  = 0x6964656d // "idem"
-	schemaVersion  = 4
+	schemaVersion  = 5
 	smallestSQLite = 512     // bytes of the smallest database
 	oldestSQLite   = 3051003 // before it, resetting the WAL could corrupt the file
 	walSizeLimit   = 16 << 20

@@ -15,9 +15,10 @@ import (
 // changeVersions checks that only the next version is appended, that each change sets
 // the owner, and that a final outcome stays.
 func changeVersions(_ *session, j journal.Journal) error {
-	current, ok, err := j.Change(context.Background(), newChange("unknown", 1, journal.Released, journal.Pending))
-	if current != nil || ok || err != nil {
-		return fmt.Errorf("Change of an unknown key: a record %t, ok %t, error %v; want nil, false, nil", current != nil, ok, err)
+	conflict, current, err := j.Change(context.Background(), newChange("unknown", 1, journal.Released, journal.Pending))
+	if current != nil || conflict != journal.ConflictVersion || err != nil {
+		return fmt.Errorf("Change of an unknown key: a record %t, conflict %d, error %v; want none, conflict %d, nil",
+			current != nil, conflict, err, journal.ConflictVersion)
 	}
 	if err := expectInsert(j, newRecord("k1", "order-1")); err != nil {
 		return err
@@ -87,7 +88,8 @@ func changeConcurrently(_ *session, j journal.Journal) error {
 			wg.Go(func() {
 				c := newChange("k1", version, journal.Claimed, journal.Pending)
 				c.Note = fmt.Sprint("caller ", caller)
-				_, ok, err := j.Change(context.Background(), c)
+				conflict, _, err := j.Change(context.Background(), c)
+				ok := conflict == journal.NoConflict
 				errs[caller] = err
 				if ok {
 					appended.Add(1)

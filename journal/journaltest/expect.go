@@ -29,10 +29,10 @@ func expectConflict(j journal.Journal, r *journal.Record, checks journal.Checks,
 
 // expectAppend returns an error unless c is appended.
 func expectAppend(j journal.Journal, c *journal.Change) error {
-	current, ok, err := j.Change(context.Background(), c)
-	if err != nil || !ok || current != nil {
-		return fmt.Errorf("Change %d of %s (kind %d, state %s): ok %t, a record %t, error %v; want it appended, without a record",
-			c.Version, c.Key, c.Kind, c.State, ok, current != nil, err)
+	conflict, current, err := j.Change(context.Background(), c)
+	if err != nil || conflict != journal.NoConflict || current != nil {
+		return fmt.Errorf("Change %d of %s (kind %d, state %s): conflict %d, a record %t, error %v; want it appended, without a record",
+			c.Version, c.Key, c.Kind, c.State, conflict, current != nil, err)
 	}
 	return nil
 }
@@ -40,14 +40,30 @@ func expectAppend(j journal.Journal, c *journal.Change) error {
 // expectReject returns an error unless c is rejected with the intent as it is, at the
 // given version.
 func expectReject(j journal.Journal, c *journal.Change, version int) error {
-	current, ok, err := j.Change(context.Background(), c)
+	conflict, current, err := j.Change(context.Background(), c)
 	switch {
 	case err != nil:
 		return fmt.Errorf("Change %d of %s: %w", c.Version, c.Key, err)
-	case ok:
+	case conflict == journal.NoConflict:
 		return fmt.Errorf("Change %d of %s (kind %d, state %s) was appended; want it rejected", c.Version, c.Key, c.Kind, c.State)
+	case conflict != journal.ConflictVersion:
+		return fmt.Errorf("Change %d of %s: conflict %d; want %d", c.Version, c.Key, conflict, journal.ConflictVersion)
 	case current == nil || current.Key != c.Key || current.Summary().Version != version:
 		return fmt.Errorf("Change %d of %s was rejected without the intent as it is, at version %d", c.Version, c.Key, version)
+	}
+	return nil
+}
+
+// expectClaimConflict returns an error unless a claim is refused for the wanted reason,
+// with the intent that has the given key; an empty key: with no intent.
+func expectClaimConflict(j journal.Journal, c *journal.Change, want journal.Conflict, key string) error {
+	conflict, other, err := j.Change(context.Background(), c)
+	got := ""
+	if other != nil {
+		got = other.Key
+	}
+	if err != nil || conflict != want || got != key {
+		return fmt.Errorf("claim %d of %s: conflict %d with intent %q, error %v; want conflict %d with %q", c.Version, c.Key, conflict, got, err, want, key)
 	}
 	return nil
 }

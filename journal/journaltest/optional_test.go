@@ -114,14 +114,14 @@ func (o *optional) keep(r *journal.Record) {
 }
 
 // Change implements journal.Journal.
-func (o *optional) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
-	current, ok, err := o.Journal.Change(ctx, c)
+func (o *optional) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
+	conflict, current, err := o.Journal.Change(ctx, c)
 	if o.withoutID && c.State == journal.Succeeded {
 		if r, err := o.Get(ctx, c.Key); err == nil {
 			o.keep(r)
 		}
 	}
-	return current, ok, err
+	return conflict, current, err
 }
 
 // Audit implements journal.Journal.

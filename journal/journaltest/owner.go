@@ -170,13 +170,13 @@ func concurrentOpeners(s *session, here journal.Journal) error {
 	for who, j := range []journal.Journal{here, there} {
 		wg.Go(func() {
 			for i := range intents {
-				_, ok, err := j.Change(context.Background(), newChange(fmt.Sprint("k", i), 2, journal.Claimed, journal.Pending))
+				conflict, _, err := j.Change(context.Background(), newChange(fmt.Sprint("k", i), 2, journal.Claimed, journal.Pending))
 				if err != nil {
 					errs[who] = err
 					return
 				}
-				claimed[who][i] = ok
-				conflict, _, err := j.Begin(context.Background(), newRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), journal.Checks{})
+				claimed[who][i] = conflict == journal.NoConflict
+				conflict, _, err = j.Begin(context.Background(), newRecord(fmt.Sprint("n", i, "-", who), fmt.Sprint("new-", i)), journal.Checks{})
 				if err != nil {
 					errs[who] = err
 					return

@@ -82,7 +82,7 @@ func (req *pipeRequest) do(j journal.Journal) (resp pipeResponse, err error) {
 	case "Begin":
 		resp.Conflict, resp.Record, err = j.Begin(ctx, req.Record, req.Checks)
 	case "Change":
-		resp.Record, resp.OK, err = j.Change(ctx, req.Change)
+		resp.Conflict, resp.Record, err = j.Change(ctx, req.Change)
 	case "Get":
 		resp.Record, err = j.Get(ctx, req.Key)
 	case "Page":
@@ -165,9 +165,9 @@ func (p *pipe) Begin(ctx context.Context, r *journal.Record, checks journal.Chec
 }
 
 // Change implements journal.Journal.
-func (p *pipe) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (p *pipe) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	resp, err := p.call(ctx, pipeRequest{Method: "Change", Change: c})
-	return resp.Record, resp.OK, err
+	return resp.Conflict, resp.Record, err
 }
 
 // Get implements journal.Journal.

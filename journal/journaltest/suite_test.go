@@ -98,9 +98,9 @@ func (b *broken) Begin(ctx context.Context, r *journal.Record, g journal.Checks)
 	return b.Journal.Begin(ctx, r, g)
 }
 
-func (b *broken) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (b *broken) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	if b.lose && c.Kind == journal.Released {
-		return nil, true, nil
+		return journal.NoConflict, nil, nil
 	}
 	if b.change != nil {
 		copied := *c

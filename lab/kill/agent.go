@@ -246,7 +246,8 @@ func (a *agent) steal(ctx context.Context) error {
 			st.FirstSent = st.WindowStart
 		}
 		began := time.Now()
-		_, ok, err := a.journal.Change(ctx, &journal.Change{Key: r.Key, Kind: journal.MarkedInDoubt, Summary: st, At: began, Reason: "robbery"})
+		conflict, _, err := a.journal.Change(ctx, &journal.Change{Key: r.Key, Kind: journal.MarkedInDoubt, Summary: st, At: began, Reason: "robbery"})
+		ok := conflict == journal.NoConflict
 		if err != nil {
 			return err
 		}
@@ -299,7 +300,7 @@ func (p *pointed) Begin(ctx context.Context, r *journal.Record, g journal.Checks
 	return p.Journal.Begin(ctx, r, g)
 }
 
-func (p *pointed) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (p *pointed) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	name := kindName(c.Kind)
 	p.a.point("before " + name)
 	defer p.a.point("after " + name)

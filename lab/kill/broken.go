@@ -79,14 +79,14 @@ func (l *late) Get(ctx context.Context, key string) (*journal.Record, error) {
 	return l.Journal.Get(ctx, key)
 }
 
-func (l *late) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (l *late) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	l.mu.Lock()
 	r := l.held[c.Key]
 	delete(l.held, c.Key)
 	l.mu.Unlock()
 	if r != nil {
 		if _, _, err := l.Journal.Begin(ctx, r, journal.Checks{}); err != nil {
-			return nil, false, err
+			return journal.NoConflict, nil, err
 		}
 	}
 	return l.Journal.Change(ctx, c)
@@ -99,12 +99,12 @@ type silent struct {
 	skipped map[string]int
 }
 
-func (s *silent) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (s *silent) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	s.mu.Lock()
 	if c.Kind == journal.Claimed {
 		s.skipped[c.Key]++
 		s.mu.Unlock()
-		return nil, true, nil
+		return journal.NoConflict, nil, nil
 	}
 	next := *c
 	next.Version -= s.skipped[c.Key]

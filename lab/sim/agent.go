@@ -84,20 +84,20 @@ func (t tired) Begin(ctx context.Context, r *journal.Record, g journal.Checks) (
 	return obstacle, standing, err
 }
 
-func (t tired) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (t tired) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	where := fmt.Sprintf("change %d of %s, kind %d to %s (%s)", c.Version, c.Key, c.Kind, c.State, c.Reason)
 	t.a.w.align(c.Key, -c.Version)
 	t.a.point("before " + where)
 	change := t.a.w.broken.change(c)
-	standing, ok, err := t.Journal.Change(ctx, change)
+	conflict, standing, err := t.Journal.Change(ctx, change)
 	if err == nil {
-		t.a.w.log("%s: %s: %t", t.a.name, where, ok)
+		t.a.w.log("%s: %s: %t", t.a.name, where, conflict == journal.NoConflict)
 	}
 	t.a.point("after " + where)
 	if t.a.isDead() {
-		return nil, false, errDead
+		return journal.NoConflict, nil, errDead
 	}
-	return standing, ok, err
+	return conflict, standing, err
 }
 
 func (t tired) Value(ctx context.Context, name string, update func([]byte) ([]byte, error)) ([]byte, error) {

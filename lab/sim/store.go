@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -24,13 +25,20 @@ type store struct {
 	intents  []*entry // oldest first; nil: pruned
 	values   map[string][]byte
 	counters []journal.Counter
-	aliases  map[identity]int
+	aliases  map[identity]aliased
 	pruned   map[string]int64 // by operation
 }
 
 type entry struct {
 	record *journal.Record
 	owner  *opener
+	since  time.Time // from when it counts for guards
+}
+
+// aliased is an alias of an intent, made when after was the newest of its own identity.
+type aliased struct {
+	of    int
+	after *entry
 }
 
 type identity struct {
@@ -43,7 +51,7 @@ func identityOf(op idem.Operation) identity {
 }
 
 func newStore() *store {
-	return &store{values: map[string][]byte{}, aliases: map[identity]int{}, pruned: map[string]int64{}}
+	return &store{values: map[string][]byte{}, aliases: map[identity]aliased{}, pruned: map[string]int64{}}
 }
 
 // opener is one opener of a store: an idem.Journal.
@@ -134,7 +142,7 @@ func (o *opener) Begin(ctx context.Context, r *journal.Record, g journal.Checks)
 	if s.find(r.Key) != nil {
 		return 0, nil, fmt.Errorf("the key %s is another intent's already", r.Key)
 	}
-	e := &entry{record: r, owner: o}
+	e := &entry{record: r, owner: o, since: r.CreatedAt}
 	e.record = o.seen(e)
 	e.record.Changes, e.record.Audit = nil, nil
 	s.intents = append(s.intents, e)
@@ -144,30 +152,40 @@ func (o *opener) Begin(ctx context.Context, r *journal.Record, g journal.Checks)
 func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict, *entry) {
 	id := identityOf(r.Operation)
 	if id.id != "" {
-		var newest *entry
-		for _, e := range s.intents {
-			if e != nil && e.record.Operation.SameIdentity(r.Operation) {
-				newest = e
-			}
+		newest := s.newest(r.Operation)
+		if first, ok := s.aliases[id]; ok && first.after == newest && r.Previous == "" {
+			return journal.ConflictDuplicate, s.intents[first.of]
 		}
 		if newest != nil && newest.record.Key != r.Previous {
 			st := newest.record.Summary()
-			passing := st.Failure == journal.FailedNotSent || st.Failure == journal.FailedTransient
-			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && passing && s.over(r, g) {
+			transient := st.Failure == journal.FailedNotSent || st.Failure == journal.FailedTransient
+			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && transient && s.over(r, g) {
 				return journal.ConflictLimit, nil
 			}
 			return journal.ConflictIdentity, newest
 		}
-		if first, ok := s.aliases[id]; ok && newest == nil && r.Previous == "" {
-			return journal.ConflictDuplicate, s.intents[first]
+	}
+	return s.guard(r, g)
+}
+
+// newest returns the newest intent of an identity; nil: there is none.
+func (s *store) newest(op idem.Operation) (newest *entry) {
+	for _, e := range s.intents {
+		if e != nil && e.record.Operation.SameIdentity(op) {
+			newest = e
 		}
 	}
+	return newest
+}
+
+// guard looks for duplicates of r, and whether its budget has room.
+func (s *store) guard(r *journal.Record, g journal.Checks) (journal.Conflict, *entry) {
 	if !g.DuplicatesSince.IsZero() {
 		for i, e := range s.intents {
-			if e != nil && counts(e, r.Operation) && e.record.Operation.Repeat == 0 &&
-				e.record.Fingerprint == r.Fingerprint && !e.record.CreatedAt.Before(g.DuplicatesSince) {
-				if g.Alias && id.id != "" {
-					s.aliases[id] = i
+			if e != nil && counts(e, r) && e.record.Operation.Repeat == 0 && r.Operation.Repeat == 0 &&
+				e.record.Fingerprint == r.Fingerprint && !e.since.Before(g.DuplicatesSince) {
+				if g.Alias && r.Operation.ID != "" {
+					s.aliases[identityOf(r.Operation)] = aliased{i, s.newest(r.Operation)}
 				}
 				return journal.ConflictDuplicate, e
 			}
@@ -179,38 +197,71 @@ func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict,
 	return journal.NoConflict, nil
 }
 
-func counts(e *entry, op idem.Operation) bool {
-	return e.record.Operation.Scope == op.Scope && e.record.Operation.Name == op.Name && e.record.Summary().State != idem.Failed
+// counts reports whether another intent than r counts in the guards of r.
+func counts(e *entry, r *journal.Record) bool {
+	return e.record.Key != r.Key && e.record.Operation.Scope == r.Operation.Scope && e.record.Operation.Name == r.Operation.Name &&
+		e.record.Summary().State != idem.Failed
 }
 
 func (s *store) over(r *journal.Record, g journal.Checks) bool {
 	n, cost := 1, r.Operation.Cost
 	for _, e := range s.intents {
-		if e != nil && counts(e, r.Operation) && !e.record.CreatedAt.Before(g.LimitSince) {
+		if e != nil && counts(e, r) && !e.since.Before(g.LimitSince) {
 			n++
-			cost += e.record.Operation.Cost
+			if cost += e.record.Operation.Cost; cost < 0 {
+				cost = math.MaxInt64
+			}
 		}
 	}
 	return (g.Limit.Intents > 0 && n > g.Limit.Intents) || (g.Limit.Cost > 0 && cost > g.Limit.Cost)
 }
 
+// claim returns what stands in the way of a claim of e. An intent that it makes count
+// anew does so from then on.
+func (s *store) claim(e *entry, c *journal.Change) (journal.Conflict, *entry) {
+	r, st := e.record, e.record.Summary()
+	if r.Operation.ID != "" {
+		if newest := s.newest(r.Operation); newest != e {
+			return journal.ConflictIdentity, newest
+		}
+	}
+	unsent := st.State == idem.Pending && e.owner == nil && !st.MayHaveExecuted && st.FirstSent.IsZero()
+	if st.State != idem.Failed && !unsent {
+		return journal.NoConflict, nil
+	}
+	conflict, other := s.guard(r, c.Checks)
+	if conflict == journal.NoConflict {
+		e.since = c.At
+	}
+	return conflict, other
+}
+
 // Change implements idem.Journal.
-func (o *opener) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (o *opener) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	if err := o.enter(ctx); err != nil {
-		return nil, false, err
+		return 0, nil, err
 	}
 	defer o.s.mu.Unlock()
 	e := o.s.find(c.Key)
 	if e == nil {
-		return nil, false, nil
+		return journal.ConflictVersion, nil, nil
 	}
 	st := e.record.Summary()
 	late := c.Kind == journal.Settled && c.State == idem.Succeeded && c.Version <= st.Version
 	final := st.State == idem.Succeeded || st.State == idem.Failed
 	alive := e.owner != nil && e.owner != o && !e.owner.dead
-	if (c.Version != st.Version+1 && !late) || (final && c.Kind != journal.Claimed) ||
+	again := st.State == idem.Failed && (c.Kind == journal.Claimed || c.Kind == journal.Resolved && c.State == idem.Failed)
+	if (c.Version != st.Version+1 && !late) || (final && !again) ||
 		(alive && (c.Kind != journal.Settled || c.State != idem.Succeeded)) {
-		return o.seen(e), false, nil
+		return journal.ConflictVersion, o.seen(e), nil
+	}
+	if c.Kind == journal.Claimed {
+		switch conflict, other := o.s.claim(e, c); {
+		case other != nil:
+			return conflict, o.seen(other), nil
+		case conflict != journal.NoConflict:
+			return conflict, nil, nil
+		}
 	}
 	next := cloneChange(c)
 	next.Version = st.Version + 1
@@ -219,7 +270,7 @@ func (o *opener) Change(ctx context.Context, c *journal.Change) (*journal.Record
 	if c.Kind == journal.Claimed || c.Kind == journal.AttemptStarted {
 		e.owner = o
 	}
-	return nil, true, nil
+	return journal.NoConflict, nil, nil
 }
 
 // Get implements idem.Journal.
@@ -362,7 +413,7 @@ func (o *opener) Prune(ctx context.Context, outcomes, identities time.Time) (n i
 		case st.State != idem.Succeeded && st.State != idem.Failed, !settled.Before(outcomes):
 		case settled.Before(identities):
 			o.s.intents[i] = nil
-			maps.DeleteFunc(o.s.aliases, func(_ identity, first int) bool { return first == i })
+			maps.DeleteFunc(o.s.aliases, func(_ identity, a aliased) bool { return a.of == i })
 			o.s.pruned[r.Operation.Name]++
 			n++
 		case r.PrunedAt.IsZero():

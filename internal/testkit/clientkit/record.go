@@ -44,11 +44,12 @@ func Settled(t *testing.T, j idem.Journal, r *journal.Record, body string) {
 	require.NoError(t, err)
 	require.Equal(t, journal.NoConflict, obstacle)
 	st := journal.Summary{Version: 1, State: idem.Succeeded, Attempts: 1, WindowStart: r.CreatedAt, FirstSent: r.CreatedAt}
-	_, ok, err := j.Change(testkit.Context(t), &journal.Change{
+	conflict, _, err := j.Change(testkit.Context(t), &journal.Change{
 		Key: r.Key, Kind: journal.Settled, Summary: st, At: r.CreatedAt, Reason: "http 200",
 		NewAttempts: []journal.Attempt{{Number: 1, At: r.CreatedAt, Status: http.StatusOK, Reason: "http 200"}},
 		Reply:       &journal.Reply{Status: http.StatusOK, Proto: "HTTP/1.1", Header: http.Header{"X-A": {"1"}}, Body: []byte(body), Size: int64(len(body))},
 	})
+	ok := conflict == journal.NoConflict
 	require.NoError(t, err)
 	require.True(t, ok)
 }
