@@ -148,6 +148,20 @@ func TestChecks_OneFault_IsFound(t *testing.T) {
 				r.Owner = journal.OwnedByLive
 			}
 		}}, "Dead owner", "want 3"},
+		"claims check no limit":  {broken{change: func(c *journal.Change) { c.Checks.Limit = journal.Limit{} }}, "Claim within a limit", "want conflict 3"},
+		"claims race":            {broken{change: func(c *journal.Change) { c.Checks = journal.Checks{} }}, "Claim concurrently", "as the budget has room for"},
+		"claims check no window": {broken{change: func(c *journal.Change) { c.Checks.DuplicatesSince = time.Time{} }}, "Claim of a duplicate", "want conflict 2"},
+		"claims make no alias":   {broken{change: func(c *journal.Change) { c.Checks.Alias = false }}, "Claim of a duplicate", "the alias is durable"},
+		"claims are dated by Begin": {broken{change: func(c *journal.Change) {
+			if c.Kind == journal.Claimed {
+				c.At = c.At.Add(-30 * time.Minute)
+			}
+		}}, "Claim within a limit", "it counts from the claim"},
+		"older intents are claimed": {broken{change: func(c *journal.Change) {
+			if c.Kind == journal.Claimed && c.Key == "k1" {
+				c.Key = "k2"
+			}
+		}}, "Claim of an older intent", "want conflict 1"},
 		"a change is lost":  {broken{lose: true}, "Change checks the version", "unknown key"},
 		"pruning too early": {broken{prune: func(at *time.Time) { *at = at.AddDate(1, 0, 0) }}, "Prune", "Prune number 1"},
 	} {
