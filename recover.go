@@ -264,6 +264,67 @@ func (c *Client) Resolve(ctx context.Context, key string, r Resolution) error {
 	return nil
 }
 
+// Settle records late evidence of what became of an intent, such as a webhook's. A
+// Succeeded is taken even while a living process carries the intent out, since a proven
+// success is never lost; Failed and InDoubt are recorded as Resolve records them. The
+// state that the intent has already is no error. The contrary of a final state is one,
+// which changes nothing; an audit row says what the evidence was.
+func (c *Client) Settle(ctx context.Context, key string, r Resolution) error {
+	if !c.enter() {
+		return isClosed("settling " + key)
+	}
+	defer c.work.Done()
+	rec, err := c.journal.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("idem: settling %s: the journal could not be read: %w", key, err)
+	}
+	if rec == nil {
+		return failure(ErrNoIntent, nil, "no intent in this journal has the key %q", key)
+	}
+	st := rec.Summary()
+	switch final := st.State == Succeeded || st.State == Failed; {
+	case final && (r.State == Succeeded || r.State == Failed) && !r.Again:
+		return c.agrees(rec, r)
+	case r.State != Succeeded:
+		return c.Resolve(ctx, key, r)
+	case rec.Terms.Tool && r.Result != nil && !validJSON(r.Result):
+		return fmt.Errorf("idem: settling %s: the Result of a tool is its output as JSON, and this is not JSON", describe(rec))
+	}
+	c.clock.SeeRecord(rec)
+	next, _ := lifecycle.Resolve(st, Succeeded)
+	next.Version++
+	change := &journal.Change{
+		Key: key, Kind: journal.Settled, Summary: next, At: c.clock.Now(),
+		Reason: "settled", Note: r.Note, Reply: resultReply(r, rec.Terms.Tool),
+	}
+	conflict, standing, err := c.journal.Change(ctx, change)
+	switch {
+	case err != nil:
+		return fmt.Errorf("idem: settling %s: the journal could not record it: %w", describe(rec), err)
+	case conflict == journal.NoConflict:
+		c.mu.Lock()
+		delete(c.idle, key)
+		c.mu.Unlock()
+		c.logSettled(rec, next, change.Reason)
+		c.tell(ctx, &Intent{client: c, record: withChange(rec, change)}, rec.Operation, change.Reason, nil)
+		return nil
+	case standing == nil:
+		return failure(ErrNoIntent, nil, "no intent in this journal has the key %q", key)
+	}
+	return c.agrees(standing, r) // it was settled meanwhile
+}
+
+// agrees returns no error where evidence says what is recorded of a settled intent.
+func (c *Client) agrees(rec *journal.Record, r Resolution) error {
+	state := rec.Summary().State
+	if state == r.State {
+		return nil
+	}
+	c.alarm(rec, fmt.Sprintf("late evidence says %s (%s) after the intent was recorded as %s", r.State, r.Note, state))
+	return fmt.Errorf("idem: settling %s as %s: it is %s already, and a settled outcome never changes: look at the server which is so; nothing was changed",
+		describe(rec), r.State, state)
+}
+
 // Prune drops what WithRetention no longer keeps: payloads and outcomes of settled
 // intents first, their bare identities much later. Open intents are never pruned.
 // It returns how many intents it shortened or dropped. The journal prunes by

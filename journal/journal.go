@@ -22,7 +22,8 @@ type Journal interface {
 	// that finds a conflict decides, and nothing is inserted then:
 	//
 	//   - Identity: r.Operation.ID is not empty, and the newest intent of r's identity
-	//     is not the one with the key r.Previous. The result is ConflictIdentity with
+	//     is not the one with the key r.Previous, or is that one and is not Failed, since
+	//     another caller has claimed it meanwhile. The result is ConflictIdentity with
 	//     that newest intent, whatever its payload. If that intent is Failed with
 	//     FailedNotSent or FailedTransient, so that the caller would send it again and
 	//     it would count again, and checks.Limit has no room for r, the result is

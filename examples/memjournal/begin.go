@@ -51,7 +51,7 @@ func (s *Store) conflict(r *journal.Record, checks journal.Checks) (journal.Conf
 		switch {
 		case alias.of != nil && alias.after == newest && r.Previous == "":
 			return journal.ConflictDuplicate, alias.of
-		case newest != nil && newest.record.Key != r.Previous:
+		case newest != nil && (newest.record.Key != r.Previous || newest.record.Summary().State != journal.Failed):
 			if failedTransiently(newest.record) && s.overLimit(r, checks) {
 				return journal.ConflictLimit, nil // it did not count, and tried again it would
 			}

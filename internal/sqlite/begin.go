@@ -209,7 +209,12 @@ func (s *Store) obstacle(c *conn, r *journal.Record, g journal.Checks) (journal.
 			return journal.NoConflict, 0, err
 		case first != 0 && r.Previous == "":
 			return journal.ConflictDuplicate, first, nil
-		case newest != 0 && key != r.Previous:
+		case newest != 0 && key == r.Previous:
+			open, err := c.counted(newest)
+			if open != nil || err != nil { // claimed since the caller read it
+				return journal.ConflictIdentity, newest, err
+			}
+		case newest != 0:
 			over, err := s.overLimitAgain(c, newest, r, g)
 			if over || err != nil {
 				return journal.ConflictLimit, 0, err

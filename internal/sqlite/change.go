@@ -164,7 +164,7 @@ func (p *changing) append(c *conn) (journal.Conflict, int64, error) {
 		return journal.NoConflict, 0, err
 	}
 	if change.Kind == journal.Claimed {
-		if settled && generation >= generations {
+		if settled && generation >= s.maxOutcomes {
 			return journal.ConflictExhausted, id, nil
 		}
 		if conflict, other, err := s.claimConflict(c, id, settled, owner, change); conflict != journal.NoConflict || err != nil {
@@ -173,7 +173,7 @@ func (p *changing) append(c *conn) (journal.Conflict, int64, error) {
 	}
 	c.last = rowMark{id, version}
 	if final {
-		if generation >= generations {
+		if generation >= s.maxOutcomes {
 			return journal.ConflictVersion, id, nil // its ids would run into the next intent's
 		}
 		var o outcome // p's own stays as it is, for another try

@@ -19,6 +19,9 @@ func Queries() map[string]string {
 	}
 }
 
+// SetMaxOutcomes sets how many outcomes one intent can have.
+func (s *Store) SetMaxOutcomes(n int64) { s.maxOutcomes = n }
+
 // QueuedWrites returns how many callers wait for their write.
 func (s *Store) QueuedWrites() int {
 	s.q.mu.Lock()

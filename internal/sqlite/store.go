@@ -50,6 +50,8 @@ type Store struct {
 	taken  map[countKey]journal.Counter // in the transaction under way
 	closed bool
 
+	maxOutcomes int64 // of one intent: generations, or fewer in tests
+
 	locator                         // of keys
 	young                 young     // places that are not in the table yet
 	beginnings, changings sync.Pool // parts of transactions, to be used again
@@ -76,7 +78,7 @@ func Open(path string) (*Store, error) {
 	s := &Store{
 		path: whole, owning: make(chan struct{}, 1),
 		owned: map[string]holding{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
-		counts: map[countKey]journal.Counter{}, stop: make(chan struct{}),
+		counts: map[countKey]journal.Counter{}, stop: make(chan struct{}), maxOutcomes: generations,
 		beginnings: sync.Pool{New: func() any { return &beginning{} }},
 		changings:  sync.Pool{New: func() any { return &changing{} }},
 	}

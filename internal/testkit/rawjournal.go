@@ -62,7 +62,7 @@ const (
 
 	rowPending, rowSucceeded, rowFailed, rowInDoubt = 0, 1, 2, 3
 
-	rowUnsent, rowForNow, rowForGood, rowByResolver = 1, 2, 3, 4
+	rowUnsent, rowForNow, rowForGood, rowByResolver, rowAgain = 1, 2, 3, 4, 5
 )
 
 // journalProblems is what is wrong with a journal's rows.
@@ -311,7 +311,7 @@ func chainProblems(intents []*rawIntent) (found []string) {
 			found = append(found, fmt.Sprintf("key %s: a second intent of %s that is not linked to %s", in.key, identity, before.key))
 		case len(before.rows) == 0 || before.rows[len(before.rows)-1].state != rowFailed:
 			found = append(found, fmt.Sprintf("key %s: a new intent of %s although %s has not failed", in.key, identity, before.key))
-		case in.fingerprint == before.fingerprint && !before.forgotten && !before.outlivedBy(in):
+		case in.fingerprint == before.fingerprint && !before.forgotten && !before.outlivedBy(in) && before.rows[len(before.rows)-1].failure != rowAgain:
 			found = append(found, fmt.Sprintf("key %s: a new key for the payload of %s", in.key, before.key))
 		}
 		newest[identity] = in

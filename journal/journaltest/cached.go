@@ -187,8 +187,9 @@ func cachedEqual(s *session, j journal.Journal) error {
 			newChange("k3", 1, journal.Settled, journal.Failed), newChange("k3", 2, journal.Claimed, journal.Pending)),
 		succeed("k4", op("in doubt first", 0), "",
 			newChange("k4", 1, journal.MarkedInDoubt, journal.InDoubt), newChange("k4", 2, journal.Claimed, journal.Pending)),
-		succeed("k5", op("succeeded twice", 0), ""),
-		succeed("k6", op("succeeded twice", 0), "k5"),
+		expectInsert(j, newRecord("k5", "successor")),
+		expectAppend(j, newChange("k5", 1, journal.Settled, journal.Failed)),
+		succeed("k6", op("successor", 0), "k5"),
 		j.Audit(context.Background(), journal.AuditEntry{Key: "k1", At: minute(9), Reason: "alert", Text: "look at it"}),
 	)
 	if err != nil {
@@ -242,11 +243,6 @@ func cachedChanges() []cachedChange {
 	return []cachedChange{
 		{"an audit entry", "order-0", "k0", func(j journal.Journal) error {
 			return j.Audit(ctx, journal.AuditEntry{Key: "k0", At: minute(80), Reason: "alert", Text: "look at it"})
-		}},
-		{"a successor", "order-1", "successor", func(j journal.Journal) error {
-			r := newRecord("successor", "order-1")
-			r.Previous = "k1"
-			return expectInsert(j, r)
 		}},
 		{"a pruned outcome", "order-2", "k2", prune(30, -1000)},
 		{"a pruned identity", "order-2", "k2", prune(30, 30)},

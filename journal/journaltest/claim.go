@@ -48,7 +48,15 @@ func claimNewest(_ *session, j journal.Journal) error {
 	if err := expectClaimConflict(j, newClaim("k1", 2, journal.Checks{}), journal.ConflictIdentity, "k2"); err != nil {
 		return fmt.Errorf("the successor has failed too: %w", err)
 	}
-	return expectAppend(j, newClaim("k2", 2, journal.Checks{}))
+	if err := expectAppend(j, newClaim("k2", 2, journal.Checks{})); err != nil {
+		return err
+	}
+	late := newRecord("k3", "order-1")
+	late.Previous = "k2"
+	if err := expectConflict(j, late, journal.Checks{}, journal.ConflictIdentity, "k2"); err != nil {
+		return fmt.Errorf("what it would succeed was claimed meanwhile: %w", err)
+	}
+	return nil
 }
 
 // claimSettled checks that an intent which has succeeded cannot be claimed, and that

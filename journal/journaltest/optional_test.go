@@ -23,7 +23,7 @@ type faults struct {
 
 	anyState, anyScope, withoutID bool // Cached returns too much
 	cut                           bool // another outcome
-	noPrune, noAudit, noSuccessor bool // misses changes
+	noPrune, noAudit              bool // misses changes
 	forever                       bool // misses changes of other openers
 	inPlace                       bool // modifies records
 	never                         bool // Cached returns nothing, which is no fault
@@ -85,7 +85,7 @@ func (o *optional) drop(match func(r *journal.Record) bool) {
 // Begin implements journal.Journal. It keeps what it finds.
 func (o *optional) Begin(ctx context.Context, r *journal.Record, checks journal.Checks) (journal.Conflict, *journal.Record, error) {
 	conflict, current, err := o.Journal.Begin(ctx, r, checks)
-	if conflict == journal.NoConflict && !o.noSuccessor {
+	if conflict == journal.NoConflict {
 		o.drop(func(kept *journal.Record) bool { return kept.Operation.SameIdentity(r.Operation) })
 	}
 	if current != nil && (o.anyState || current.Summary().State == journal.Succeeded && current.PrunedAt.IsZero()) {
@@ -210,15 +210,14 @@ func TestChecks_OptionalInterfaceWithOneFault_IsFound(t *testing.T) {
 		"counting anew":     {faults{newKey: counting()}, "NewKey", "after reopening"},
 		"a key twice":       {faults{newKey: repeating()}, "NewKey concurrently", "2 times"},
 
-		"any state":          {faults{anyState: true}, "Cached returns only what succeeded", "for a new intent"},
-		"any scope":          {faults{anyScope: true}, "Cached returns only what succeeded", "another identity"},
-		"without an ID":      {faults{withoutID: true}, "Cached returns only what succeeded", "without an ID"},
-		"another outcome":    {faults{cut: true}, "Cached equals Get", "the outcome's body"},
-		"without audit":      {faults{noAudit: true}, "Cached after a change", "an audit entry"},
-		"without successors": {faults{noSuccessor: true}, "Cached after a change", "a successor"},
-		"without pruning":    {faults{noPrune: true}, "Cached after a change", "a pruned outcome"},
-		"forever":            {faults{forever: true}, "Cached after a change by another opener", "an audit entry by another opener"},
-		"modified":           {faults{inPlace: true}, "Cached records are shared", "was modified"},
+		"any state":       {faults{anyState: true}, "Cached returns only what succeeded", "for a new intent"},
+		"any scope":       {faults{anyScope: true}, "Cached returns only what succeeded", "another identity"},
+		"without an ID":   {faults{withoutID: true}, "Cached returns only what succeeded", "without an ID"},
+		"another outcome": {faults{cut: true}, "Cached equals Get", "the outcome's body"},
+		"without audit":   {faults{noAudit: true}, "Cached after a change", "an audit entry"},
+		"without pruning": {faults{noPrune: true}, "Cached after a change", "a pruned outcome"},
+		"forever":         {faults{forever: true}, "Cached after a change by another opener", "an audit entry by another opener"},
+		"modified":        {faults{inPlace: true}, "Cached records are shared", "was modified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -95,16 +95,16 @@ func pruningAliases(_ *session, j journal.Journal) error {
 	return nil
 }
 
-// pruningSuccessor checks that an open intent keeps its identity when its successor is
-// dropped.
+// pruningSuccessor checks that an open intent keeps its identity when the intent that
+// it succeeds is dropped.
 func pruningSuccessor(_ *session, j journal.Journal) error {
 	second := newRecord("k2", "order-1")
 	second.Previous = "k1"
 	err := errors.Join(
 		expectInsert(j, newRecord("k1", "order-1")),
-		expectAppend(j, newChange("k1", 1, journal.MarkedInDoubt, journal.InDoubt)),
+		expectAppend(j, newChange("k1", 1, journal.Settled, journal.Failed)),
 		expectInsert(j, second),
-		expectAppend(j, newChange("k2", 1, journal.Settled, journal.Succeeded)),
+		expectAppend(j, newChange("k2", 1, journal.MarkedInDoubt, journal.InDoubt)),
 		expectInsert(j, newRecord("k3", "order-2")), // a store may keep its newest intent
 	)
 	if err != nil {
@@ -113,11 +113,11 @@ func pruningSuccessor(_ *session, j journal.Journal) error {
 	if n, err := j.Prune(context.Background(), minute(30), minute(30)); err != nil || n == 0 {
 		return fmt.Errorf("Prune returns %d, error %v; want at least 1", n, err)
 	}
-	if r, err := j.Get(context.Background(), "k2"); r != nil || err != nil {
+	if r, err := j.Get(context.Background(), "k1"); r != nil || err != nil {
 		return fmt.Errorf("Get of a dropped intent: a record %t, error %v; want neither", r != nil, err)
 	}
-	if err := expectConflict(j, newRecord("k4", "order-1"), journal.Checks{}, journal.ConflictIdentity, "k1"); err != nil {
-		return fmt.Errorf("after the successor was dropped: %w", err)
+	if err := expectConflict(j, newRecord("k4", "order-1"), journal.Checks{}, journal.ConflictIdentity, "k2"); err != nil {
+		return fmt.Errorf("after the intent before it was dropped: %w", err)
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict,
 		if first, ok := s.aliases[id]; ok && first.after == newest && r.Previous == "" {
 			return journal.ConflictDuplicate, s.intents[first.of]
 		}
-		if newest != nil && newest.record.Key != r.Previous {
+		if newest != nil && (newest.record.Key != r.Previous || newest.record.Summary().State != idem.Failed) {
 			st := newest.record.Summary()
 			transient := st.Failure == journal.FailedNotSent || st.Failure == journal.FailedTransient
 			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && transient && s.over(r, g) {
