@@ -193,7 +193,7 @@ func TestBeginMeetsTheNewestLink(t *testing.T) {
 	require.Equal(t, "key-1", standing.Key)
 	next := clientkit.RecordOf("key-3", op)
 	next.Previous = "key-1"
-	obstacle, _, err := j.Begin(testkit.Context(t), next, journal.Checks{})
+	obstacle, _, err := j.Begin(testkit.Context(t), next, journal.Checks{PreviousVersion: 1})
 	require.NoError(t, err)
 	require.Equal(t, journal.NoConflict, obstacle)
 	_, standing, err = j.Begin(testkit.Context(t), clientkit.RecordOf("key-4", op), journal.Checks{})

@@ -22,8 +22,9 @@ type Journal interface {
 	// that finds a conflict decides, and nothing is inserted then:
 	//
 	//   - Identity: r.Operation.ID is not empty, and the newest intent of r's identity
-	//     is not the one with the key r.Previous, or is that one and is not Failed, since
-	//     another caller has claimed it meanwhile. The result is ConflictIdentity with
+	//     is not the one with the key r.Previous, or is that one and is not as the caller
+	//     read it: not at the version checks.PreviousVersion, or, where that is 0, not
+	//     Failed. The result is ConflictIdentity with
 	//     that newest intent, whatever its payload. If that intent is Failed with
 	//     FailedNotSent or FailedTransient, so that the caller would send it again and
 	//     it would count again, and checks.Limit has no room for r, the result is
@@ -139,6 +140,11 @@ type Checks struct {
 	// Record.CreatedAt, or Change.At, minus Policy.Window. Zero: duplicates are not
 	// looked for.
 	DuplicatesSince time.Time
+
+	// PreviousVersion is the version at which the caller read the intent r.Previous,
+	// where that may have Succeeded: a server begins a key anew whose retention is over.
+	// 0: it has to be Failed. The client leaves it 0. It is no check for Enabled.
+	PreviousVersion int
 
 	// Alias makes the ID of a duplicate an alias of the intent it duplicates. False:
 	// the ID stays free, because the policy refuses duplicates (Policy.Refuse).

@@ -73,7 +73,7 @@ func (k *journalKeeper) begin(ctx, _ context.Context, c *call, t claimTerms) (ru
 			return nil, nil, errors.New("the journal says that the key is known and does not show it")
 		}
 		if free(rec, t.now) {
-			r.Previous = rec.Key
+			r.Previous, guards.PreviousVersion = rec.Key, rec.Summary().Version
 			continue
 		}
 		began, known, err := k.meet(ctx, rec, c, t)

@@ -51,7 +51,7 @@ func (s *Store) conflict(r *journal.Record, checks journal.Checks) (journal.Conf
 		switch {
 		case alias.of != nil && alias.after == newest && r.Previous == "":
 			return journal.ConflictDuplicate, alias.of
-		case newest != nil && (newest.record.Key != r.Previous || newest.record.Summary().State != journal.Failed):
+		case newest != nil && (newest.record.Key != r.Previous || !asRead(newest.record, checks)):
 			if failedTransiently(newest.record) && s.overLimit(r, checks) {
 				return journal.ConflictLimit, nil // it did not count, and tried again it would
 			}
@@ -73,6 +73,15 @@ func (s *Store) guardConflict(r *journal.Record, checks journal.Checks) (journal
 		return journal.ConflictLimit, nil
 	}
 	return journal.NoConflict, nil
+}
+
+// asRead reports whether an intent may still be succeeded by the one that is begun.
+func asRead(r *journal.Record, checks journal.Checks) bool {
+	now := r.Summary()
+	if checks.PreviousVersion != 0 {
+		return now.Version == checks.PreviousVersion
+	}
+	return now.State == journal.Failed
 }
 
 func failedTransiently(r *journal.Record) bool {

@@ -210,8 +210,7 @@ func (s *Store) obstacle(c *conn, r *journal.Record, g journal.Checks) (journal.
 		case first != 0 && r.Previous == "":
 			return journal.ConflictDuplicate, first, nil
 		case newest != 0 && key == r.Previous:
-			open, err := c.counted(newest)
-			if open != nil || err != nil { // claimed since the caller read it
+			if same, err := c.asRead(newest, g); !same || err != nil {
 				return journal.ConflictIdentity, newest, err
 			}
 		case newest != 0:
@@ -226,6 +225,17 @@ func (s *Store) obstacle(c *conn, r *journal.Record, g journal.Checks) (journal.
 		return journal.NoConflict, 0, nil
 	}
 	return s.guard(c, r, g, 0)
+}
+
+// asRead reports whether an intent may still be succeeded by the one that is begun: it
+// is at the version that the caller read, or, where none is named, it is Failed.
+func (c *conn) asRead(id int64, g journal.Checks) (bool, error) {
+	if g.PreviousVersion != 0 {
+		top, err := c.integer(selectTop, 0, id)
+		return top == int64(g.PreviousVersion), err
+	}
+	open, err := c.counted(id)
+	return open == nil, err
 }
 
 // newest is the id and key of the newest link of an identity, and the intent that

@@ -56,7 +56,16 @@ func claimNewest(_ *session, j journal.Journal) error {
 	if err := expectConflict(j, late, journal.Checks{}, journal.ConflictIdentity, "k2"); err != nil {
 		return fmt.Errorf("what it would succeed was claimed meanwhile: %w", err)
 	}
-	return nil
+	done := newChange("k2", 3, journal.Settled, journal.Succeeded)
+	if err := expectAppend(j, done); err != nil {
+		return err
+	}
+	for _, version := range []int{0, 2} {
+		if err := expectConflict(j, late, journal.Checks{PreviousVersion: version}, journal.ConflictIdentity, "k2"); err != nil {
+			return fmt.Errorf("PreviousVersion %d of an intent that has succeeded: %w", version, err)
+		}
+	}
+	return expectConflict(j, late, journal.Checks{PreviousVersion: 3}, journal.NoConflict, "")
 }
 
 // claimSettled checks that an intent which has succeeded cannot be claimed, and that

@@ -156,7 +156,7 @@ func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict,
 		if first, ok := s.aliases[id]; ok && first.after == newest && r.Previous == "" {
 			return journal.ConflictDuplicate, s.intents[first.of]
 		}
-		if newest != nil && (newest.record.Key != r.Previous || newest.record.Summary().State != idem.Failed) {
+		if newest != nil && (newest.record.Key != r.Previous || !asRead(newest.record, g)) {
 			st := newest.record.Summary()
 			transient := st.Failure == journal.FailedNotSent || st.Failure == journal.FailedTransient
 			if g.Limit != (idem.Limit{}) && st.State == idem.Failed && transient && s.over(r, g) {
@@ -166,6 +166,14 @@ func (s *store) obstacle(r *journal.Record, g journal.Checks) (journal.Conflict,
 		}
 	}
 	return s.guard(r, g)
+}
+
+// asRead reports whether an intent may still be succeeded by the one that is begun.
+func asRead(r *journal.Record, g journal.Checks) bool {
+	if g.PreviousVersion != 0 {
+		return r.Summary().Version == g.PreviousVersion
+	}
+	return r.Summary().State == idem.Failed
 }
 
 // newest returns the newest intent of an identity; nil: there is none.
