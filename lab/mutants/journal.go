@@ -25,9 +25,9 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "journal after send", Breaks: "the intent is written while its request is on its way",
-			Edits: []Edit{{"obstacle, standing, err := c.journal.Begin(ctx, r, guardsOf(p, r))",
+			Edits: []Edit{{"obstacle, standing, err := c.journal.Begin(ctx, r, checksOf(p, r.Operation, r.CreatedAt))",
 				"var obstacle journal.Conflict\nvar standing *journal.Record\nvar err error\n" +
-					"time.AfterFunc(20*time.Millisecond, func() { c.journal.Begin(context.Background(), r, guardsOf(p, r)) })"}},
+					"time.AfterFunc(20*time.Millisecond, func() { c.journal.Begin(context.Background(), r, checksOf(p, r.Operation, r.CreatedAt)) })"}},
 			Killers: []string{"TestNothingIsSentBeforeItIsOnDisk"},
 		},
 		{
@@ -65,7 +65,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "settled twice", Breaks: "a second outcome is recorded",
-			Edits:   []Edit{{"if settled && change.Kind != journal.Claimed {", "if settled && change.Kind != journal.Claimed && change.Kind != journal.Settled {"}},
+			Edits:   []Edit{{"!again || state != int64(journal.Failed) || err != nil {", "!again && change.Kind != journal.Settled || err != nil || state < 0 {"}},
 			Killers: []string{"TestSQLiteJournal", "TestASettledOutcomeNeverChanges"},
 		},
 		{
@@ -86,13 +86,13 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "late success fenced", Breaks: "a late success is dropped although nothing is settled",
-			Edits: []Edit{{"if change.Kind != journal.Settled || change.State != journal.Succeeded || version > top {",
+			Edits: []Edit{{"if !proven || version > top {",
 				"if version > 0 {"}},
 			Killers: []string{"TestAStaleOwnersSuccessIsRecorded"},
 		},
 		{
 			Name: "living owner not asked", Breaks: "a change is accepted although another live process owns the intent",
-			Edits:   []Edit{{"if owner == journal.OwnedByLive && (", "if owner == journal.OwnedByLive && version < 0 && ("}},
+			Edits:   []Edit{{"if owner == journal.OwnedByLive && !proven {", "if owner == journal.OwnedByLive && version < 0 {"}},
 			Killers: []string{"TestNobodyWritesWhatALivingOwnerHas", "TestAStaleOwnersRefusalIsFenced", "TestSQLiteJournal"},
 		},
 		{
@@ -165,7 +165,7 @@ func journalMutants() []Mutant {
 		},
 		{
 			Name: "reopened and not parked", Breaks: "recovery does not find an intent that was reopened",
-			Edits:   []Edit{{"if settled {", "if settled && version < 0 {"}},
+			Edits:   []Edit{{"if settled { // opened again", "if settled && version < 0 { // opened again"}},
 			Killers: []string{"TestSQLiteJournal", "TestBeginTriesAgainAfterAPassingRefusal", "TestBeginReopensWhatWasNeverSent"},
 		},
 		{

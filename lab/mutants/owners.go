@@ -12,7 +12,7 @@ func ownerMutants() []Mutant {
 		},
 		{
 			Name: "lost claim ignored", Breaks: "a process that lost a claim sends all the same",
-			Edits:   []Edit{{"case !ok:\n\t\tr.lost(change, standing)\n\t\treturn true", "case !ok:\n\t\treturn false"}},
+			Edits:   []Edit{{"case conflict == journal.ConflictVersion:\n\t\tr.lost(change, standing)\n\t\treturn true", "case conflict == journal.ConflictVersion:\n\t\treturn false"}},
 			Killers: []string{"TestAStaleOwnerSendsNothingMore", "TestCrowdsInSeveralProcesses"},
 		},
 		{
@@ -53,7 +53,7 @@ func ownerMutants() []Mutant {
 		{
 			Name: "resolved under a living owner", Breaks: "Resolve settles an intent that a live process is executing",
 			Edits: []Edit{
-				{"case rec.Owner == journal.OwnedByLive || c.running(key):", "case rec.Owner == journal.OwnedByLive && c.running(key):"},
+				{"case rec.Owner == journal.OwnedByLive || !free:", "case rec.Owner == journal.OwnedByLive && !free:"},
 			},
 			Killers: []string{"TestWhatRunsHereIsNotResolved"},
 		},
