@@ -13,6 +13,7 @@ const (
 	scopeKey    contextKey = iota
 	frameKey               // the nearest *Intent or *operationSlot
 	toolCallKey            // the *toolCall under way
+	recoverKey             // set by Recover
 )
 
 // WithScope sets the scope of every operation begun under the context that names

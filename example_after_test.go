@@ -40,7 +40,7 @@ func ExampleClient_Recover() {
 	fmt.Printf("%+v %v\n", report, err)
 	fmt.Println("invoices:", len(server.Effects()))
 	// Output:
-	// {Succeeded:1 Failed:0 InDoubt:0 Skipped:0} <nil>
+	// {Succeeded:1 Failed:0 InDoubt:0 Skipped:0 Reasons:map[]} <nil>
 	// invoices: 1
 }
 

@@ -29,7 +29,7 @@ func TestAStoppedOwnerLives(t *testing.T) {
 	c := w.Open(idem.WithPolicy("create_invoice", clientkit.Stripe()))
 	report, err := c.Recover(context.Background())
 	require.NoError(t, err)
-	require.Equal(t, idem.Report{Skipped: 1}, report)
+	require.Equal(t, idem.Report{Skipped: 1, Reasons: map[string]int{"owner alive": 1}}, report)
 	err = c.Resolve(context.Background(), key, idem.Resolution{State: idem.Failed, Note: "impatient"})
 	require.ErrorContains(t, err, "living process")
 	ctx := clientkit.Watch(testkit.Context(t), 6)

@@ -53,7 +53,7 @@ func TestRecoverLeavesWhatWasJustBegun(t *testing.T) {
 	require.NoError(t, err)
 	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
-	require.Equal(t, idem.Report{Skipped: 1}, report)
+	require.Equal(t, idem.Report{Skipped: 1, Reasons: map[string]int{"running here": 1}}, report)
 	require.Empty(t, w.Server.Arrivals())
 	got := clientkit.Do(testkit.Context(t), in)
 	require.NoError(t, got.Err)

@@ -88,6 +88,22 @@ func (c *Client) logSettled(rec *journal.Record, st journal.Summary, reason stri
 		slog.Int("attempts", st.Attempts))
 }
 
+// logSkipped writes one line for an intent that Recover skips: with level WARN if people
+// have to know the reason, else with level DEBUG.
+func (c *Client) logSkipped(rec *journal.Record, reason string) {
+	if c.options.logger == nil {
+		return
+	}
+	level := slog.LevelDebug
+	if lasting(reason) || reason == skipJournal {
+		level = slog.LevelWarn
+	}
+	op := rec.Operation
+	c.options.logger.LogAttrs(context.Background(), level, "idem: skipped by Recover",
+		slog.String("operation", op.Name), slog.String("scope", op.Scope), slog.String("id", op.ID),
+		slog.String("key", rec.Key), slog.String("reason", reason))
+}
+
 // count adds one to a reason of an operation; it rides in the journal's next
 // write. A count that the journal would not take is lost, and nothing else is.
 func (c *Client) count(op Operation, reason string) {

@@ -8,15 +8,31 @@ import (
 	"sync"
 
 	"github.com/idem-go/idem/internal/lifecycle"
-	"github.com/idem-go/idem/internal/wire"
 	"github.com/idem-go/idem/journal"
 )
 
-// Report is what Recover did. Each open intent is counted once.
+// Report counts what Recover did. Each open intent is counted once.
 type Report struct {
-	Succeeded, Failed int // settled now
-	InDoubt           int // still in doubt
-	Skipped           int // left as they are: another process's, or not to be recovered by itself
+	Succeeded, Failed int // settled by this call
+	InDoubt           int // in doubt, before this call or since
+	Skipped           int // left as they were
+
+	// Reasons counts the skipped intents by the reason for which each was skipped. It is
+	// nil if none was. The reasons are:
+	//
+	//   - "owner alive": another living process owns the intent.
+	//   - "running here": this process executes the intent, or began it and has not
+	//     called Do yet.
+	//   - "version changed": the intent was begun under another Policy.Version.
+	//   - "account changed": the intent was begun under another Policy.Account.
+	//   - "credentials missing": the request had credentials, which are not journaled, and
+	//     neither WithTransport nor Policy.Authorize adds them again.
+	//   - "tool not registered": no tool has the operation's name.
+	//   - "input does not decode": the journaled input does not fit the tool's input type,
+	//     or the journaled request cannot be read.
+	//   - "stopped": ctx ended, or the client was closed.
+	//   - "journal error": the journal failed.
+	Reasons map[string]int
 }
 
 // recoverers is how many intents Recover works on at once.
@@ -27,12 +43,17 @@ const recoverers = 8
 // under the same key, else asks Policy.Reconcile, else leaves it in doubt. Call it
 // once after Open; it may be called at any time.
 //
-// Skipped are the intents of living processes, those being executed here, those
-// journaled under another Policy.Version or Account, those whose credentials were
-// not journaled while neither WithTransport nor Policy.Authorize puts them back,
-// and those of tools that are not registered. Their error is in no report: read
-// Intents. The error is the journal's, or ctx's, or that of a tool whose input no
-// longer decodes; the other intents are recovered all the same.
+// Report.Reasons lists the reasons for which Recover skips an intent. A skipped intent
+// keeps its state. If the reason is the intent's own (version, account, credentials,
+// tool, input), Recover writes a line with level WARN to the log, and an entry
+// "skipped" to the intent's history if the reason is not the one recorded there
+// already. An intent with such a reason that may have been sent and can never be sent
+// again is not skipped: it is reconciled if only its credentials are missing, and else
+// marked in doubt. Recover does not send an intent over which more than five owners
+// died.
+//
+// The error is the journal's, or ctx's, or that of a tool whose input no longer
+// decodes; the other intents are recovered all the same.
 func (c *Client) Recover(ctx context.Context) (Report, error) {
 	var report Report
 	var mu sync.Mutex
@@ -40,6 +61,7 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 	var wg sync.WaitGroup
 	var panicked any
 	slots := make(chan struct{}, recoverers)
+	ctx = context.WithValue(ctx, recoverKey, true)
 	for in, err := range c.Intents(ctx, Filter{States: []State{Pending, InDoubt}}) {
 		if err != nil {
 			mu.Lock()
@@ -48,12 +70,6 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 			}
 			mu.Unlock()
 			break
-		}
-		if c.skips(in) {
-			mu.Lock()
-			report.Skipped++
-			mu.Unlock()
-			continue
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -65,24 +81,13 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 				}
 				<-slots
 			}()
-			state, err := c.recoverOne(ctx, in)
+			state, skipped, err := c.recoverOne(ctx, in)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil && firstErr == nil {
 				firstErr = err
 			}
-			switch {
-			case err != nil:
-				report.Skipped++
-			case state == Succeeded:
-				report.Succeeded++
-			case state == Failed:
-				report.Failed++
-			case state == InDoubt:
-				report.InDoubt++
-			default:
-				report.Skipped++
-			}
+			report.add(state, skipped)
 		})
 	}
 	wg.Wait()
@@ -92,43 +97,54 @@ func (c *Client) Recover(ctx context.Context) (Report, error) {
 	return report, firstErr
 }
 
-// skips tells whether an open intent is not for Recover.
-func (c *Client) skips(in *Intent) bool {
-	r, _ := in.snapshot()
-	c.mu.Lock()
-	_, begun := c.idle[r.Key] // by a caller here, who will call Do
-	c.mu.Unlock()
-	if r.Owner == journal.OwnedByLive || begun || c.running(r.Key) {
-		return true
+// add counts an intent by its state or, if it was skipped, by the reason for that.
+func (r *Report) add(state State, skipped string) {
+	switch {
+	case skipped != "":
+		r.Skipped++
+		if r.Reasons == nil {
+			r.Reasons = map[string]int{}
+		}
+		r.Reasons[skipped]++
+	case state == Succeeded:
+		r.Succeeded++
+	case state == Failed:
+		r.Failed++
+	default:
+		r.InDoubt++
 	}
-	p := c.policyOf(r)
-	if r.Terms.Version != p.Version || r.Terms.Account != p.Account {
-		return true
-	}
-	if r.Terms.Tool {
-		return c.tool(r.Operation.Name) == nil
-	}
-	if p.Authorize == nil && c.options.transport == nil {
-		h, err := wire.DecodeHead(r.Head)
-		return err != nil || len(h.Removed) > 0
-	}
-	return false
 }
 
-// recoverOne carries one intent out and tells where it stands then. The error is
-// the journal's, or ctx's: what became of the intent is no error here.
-func (c *Client) recoverOne(ctx context.Context, in *Intent) (State, error) {
-	_, err := c.drive(ctx, in)
-	state := in.State()
-	switch {
-	case ctx.Err() != nil:
-		return state, ctx.Err()
-	case err == nil, errors.Is(err, ErrInDoubt):
-		return state, nil
-	case state == Succeeded || state == Failed:
-		return state, nil
+// recoverOne executes one intent and returns its state, or the reason for which it is
+// skipped. The error is the journal's, ctx's or a decoder's: a failed execution of the
+// intent is none.
+func (c *Client) recoverOne(ctx context.Context, in *Intent) (state State, skipped string, err error) {
+	r, _ := in.snapshot()
+	skipped, err = c.skipReason(r)
+	if lasting(skipped) && !c.sendableLater(r, skipped) {
+		if skipped != skipCredentials {
+			return c.doubtUnsendable(ctx, in, skipped)
+		}
+		skipped = "" // nothing is sent, so the missing credentials do not matter
 	}
-	return state, err
+	if skipped != "" {
+		return r.Summary().State, skipped, errors.Join(err, c.noteSkipped(ctx, r, skipped))
+	}
+	_, err = c.drive(ctx, in)
+	switch state = in.State(); {
+	case ctx.Err() != nil:
+		return state, skipStopped, ctx.Err()
+	case state == InDoubt && (err == nil || errors.Is(err, ErrInDoubt)):
+		return state, "", nil
+	case state == Succeeded || state == Failed:
+		return state, "", nil
+	case err == nil, errors.Is(err, ErrInDoubt):
+		return state, skipStopped, nil
+	case errors.Is(err, ErrClosed):
+		return state, skipStopped, err
+	}
+	c.logSkipped(r, skipJournal)
+	return state, skipJournal, err
 }
 
 // Lookup reads the intent that owns a key, whatever its state, with its whole
@@ -323,23 +339,6 @@ func (c *Client) agrees(rec *journal.Record, r Resolution) error {
 	c.alarm(rec, fmt.Sprintf("late evidence says %s (%s) after the intent was recorded as %s", r.State, r.Note, state))
 	return fmt.Errorf("idem: settling %s as %s: it is %s already, and a settled outcome never changes: look at the server which is so; nothing was changed",
 		describe(rec), r.State, state)
-}
-
-// Prune drops what WithRetention no longer keeps: payloads and outcomes of settled
-// intents first, their bare identities much later. Open intents are never pruned.
-// It returns how many intents it shortened or dropped. The journal prunes by
-// itself as well; the file does not shrink, its space is used again.
-func (c *Client) Prune(ctx context.Context) (int, error) {
-	if !c.enter() {
-		return 0, isClosed("pruning")
-	}
-	defer c.work.Done()
-	now := c.clock.Now()
-	n, err := c.journal.Prune(ctx, now.Add(-c.options.outcomes), now.Add(-c.options.identities))
-	if err != nil {
-		return n, fmt.Errorf("idem: pruning: %w", err)
-	}
-	return n, nil
 }
 
 // Stats reads the counts.

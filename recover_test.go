@@ -282,3 +282,33 @@ func TestNothingMayBeSentAgainAfterAKill(t *testing.T) {
 		})
 	}
 }
+
+// TestRecover_CredentialsMissing_DoubtsWhatMayHaveBeenSent tests an at-most-once call
+// whose credentials were on the request. After a crash it can never be sent again, so it
+// is in doubt, or what Policy.Reconcile determines.
+func TestRecover_CredentialsMissing_DoubtsWhatMayHaveBeenSent(t *testing.T) {
+	t.Parallel()
+	for _, state := range []idem.State{idem.InDoubt, idem.Succeeded} {
+		t.Run(state.String(), func(t *testing.T) {
+			t.Parallel()
+			w := clientkit.NewWorld(t, idemtest.IgnoreKeys())
+			key := w.KillAfterEffect(clientkit.AgentArgs{ID: "order-1", Cents: 500, NoContract: true})
+			p := idem.Policy{Retry: clientkit.Quick()} // no Authorize
+			want := idem.Report{InDoubt: 1}
+			if state == idem.Succeeded {
+				want = idem.Report{Succeeded: 1}
+				p.Reconcile = func(context.Context, *idem.Intent) (idem.Resolution, error) {
+					return idem.Resolution{State: idem.Succeeded, Result: []byte(w.Object(key))}, nil
+				}
+			}
+			c := w.Open(idem.WithPolicy("create_invoice", p))
+			report, err := c.Recover(testkit.Context(t))
+			require.NoError(t, err)
+			require.Equal(t, want, report)
+			in, err := c.Lookup(testkit.Context(t), key)
+			require.NoError(t, err)
+			require.Equal(t, state, in.State())
+			require.Len(t, w.Server.Arrivals(), 1)
+		})
+	}
+}

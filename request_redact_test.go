@@ -279,9 +279,9 @@ func TestRecoveredAttemptsGetTheirCredentials(t *testing.T) {
 	}{
 		"by the transport":       {credentials()["Authorization"], []idem.Option{idem.WithPolicy("*", secretive()), idem.WithTransport(bearing())}, idem.Report{Succeeded: 1}},
 		"by the policy":          {credentials()["Cookie"], []idem.Option{idem.WithPolicy("*", authorize)}, idem.Report{Succeeded: 1}},
-		"by nobody":              {credentials()["Authorization"], []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Skipped: 1}},
-		"by nobody, in a query":  {credentials()["a name that Redact has"], []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Skipped: 1}},
-		"by nobody, as userinfo": {credentials()["userinfo"], []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Skipped: 1}},
+		"by nobody":              {credentials()["Authorization"], []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Skipped: 1, Reasons: map[string]int{"credentials missing": 1}}},
+		"by nobody, in a query":  {credentials()["a name that Redact has"], []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Skipped: 1, Reasons: map[string]int{"credentials missing": 1}}},
+		"by nobody, as userinfo": {credentials()["userinfo"], []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Skipped: 1, Reasons: map[string]int{"credentials missing": 1}}},
 		"none was there":         {func(*http.Request) {}, []idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Succeeded: 1}},
 		"a name like our own mark": {func(r *http.Request) { r.Header["-header"] = []string{"x"} },
 			[]idem.Option{idem.WithPolicy("*", secretive())}, idem.Report{Succeeded: 1}},

@@ -1,9 +1,11 @@
 package idem_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -134,10 +136,10 @@ func TestARecoveredToolThatPanicsPanicsOn(t *testing.T) {
 func TestRecoverSkipsWhatItMayNotRun(t *testing.T) {
 	t.Parallel()
 	path, _ := killedInside(t, true)
-	for name, p := range map[string]*idem.Policy{
-		"not registered":  nil,
-		"another version": {Contract: idem.Standard(), Version: "2"},
-		"another account": {Contract: idem.Standard(), Account: "acct_2"},
+	for reason, p := range map[string]*idem.Policy{
+		"tool not registered": nil,
+		"version changed":     {Contract: idem.Standard(), Version: "2"},
+		"account changed":     {Contract: idem.Standard(), Account: "acct_2"},
 	} {
 		c, err := idem.Open(path)
 		require.NoError(t, err)
@@ -145,10 +147,10 @@ func TestRecoverSkipsWhatItMayNotRun(t *testing.T) {
 			chargeTool(t, c, *p, always(paid{"p-1"}, nil))
 		}
 		report, err := c.Recover(testkit.Context(t))
-		require.NoError(t, err, name)
-		require.Equal(t, idem.Report{Skipped: 1}, report, name)
-		require.Equal(t, idem.Pending, only(t, c).State(), name)
-		require.Len(t, only(t, c).History(), 1, name)
+		require.NoError(t, err, reason)
+		require.Equal(t, idem.Report{Skipped: 1, Reasons: map[string]int{reason: 1}}, report)
+		require.Equal(t, idem.Pending, only(t, c).State(), reason)
+		require.Equal(t, reason, lastOf(only(t, c)).Note)
 		require.NoError(t, c.Close())
 	}
 	c := clientkit.NewClient(t, path)
@@ -156,6 +158,77 @@ func TestRecoverSkipsWhatItMayNotRun(t *testing.T) {
 	report, err := c.Recover(testkit.Context(t))
 	require.NoError(t, err)
 	require.Equal(t, idem.Report{Succeeded: 1}, report)
+}
+
+// lastOf returns the newest entry of an intent's history.
+func lastOf(in *idem.Intent) idem.Event {
+	history := in.History()
+	return history[len(history)-1]
+}
+
+// TestRecover_SkipsAgain_RecordsANewReasonOnly tests that Recover adds an entry to the
+// history of a skipped intent if the reason is a new one, and logs a line each time.
+func TestRecover_SkipsAgain_RecordsANewReasonOnly(t *testing.T) {
+	t.Parallel()
+	path, key := killedInside(t, true)
+	var log bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&log, nil))
+	p := idem.Policy{Contract: idem.Standard(), Version: "2"}
+	for _, register := range []bool{false, true} {
+		c := clientkit.NewClient(t, path, idem.WithLogger(logger))
+		if register {
+			chargeTool(t, c, p, always(paid{"p-1"}, nil))
+		}
+		for range 3 {
+			_, err := c.Recover(testkit.Context(t))
+			require.NoError(t, err)
+		}
+		require.NoError(t, c.Close())
+	}
+	var notes []string
+	for _, e := range clientkit.ReadJournal(t, path)[0].History()[1:] {
+		require.Equal(t, "skipped", e.Reason)
+		notes = append(notes, e.Note)
+	}
+	require.Equal(t, []string{"tool not registered", "version changed"}, notes)
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	require.Len(t, lines, 6)
+	var line struct{ Level, Operation, Key, Reason string }
+	require.NoError(t, json.Unmarshal([]byte(lines[0]), &line))
+	require.Equal(t, "WARN", line.Level)
+	require.Equal(t, []string{"charge", key, "tool not registered"}, []string{line.Operation, line.Key, line.Reason})
+}
+
+// TestRecover_UnsendableIntent_IsInDoubt tests that Recover marks an intent in doubt that
+// it may not execute, if it may have been sent and its contract keeps no keys.
+func TestRecover_UnsendableIntent_IsInDoubt(t *testing.T) {
+	t.Parallel()
+	for reason, register := range map[string]func(testing.TB, *idem.Client){
+		"tool not registered": func(testing.TB, *idem.Client) {},
+		"version changed": func(t testing.TB, c *idem.Client) {
+			chargeTool(t, c, idem.Policy{Version: "2"}, always(paid{"p-1"}, nil))
+		},
+		"account changed": func(t testing.TB, c *idem.Client) {
+			chargeTool(t, c, idem.Policy{Account: "acct_2"}, always(paid{"p-1"}, nil))
+		},
+		"input does not decode": func(t testing.TB, c *idem.Client) {
+			_, err := idem.NewTool(c, "charge", idem.Policy{}, func(context.Context, string, renamed) (paid, error) { panic("it ran") })
+			require.NoError(t, err)
+		},
+	} {
+		path, _ := killedInside(t, false)
+		c := clientkit.NewClient(t, path)
+		register(t, c)
+		for range 2 {
+			report, err := c.Recover(testkit.Context(t))
+			require.NoError(t, err, reason)
+			require.Equal(t, idem.Report{InDoubt: 1}, report, reason)
+		}
+		in := only(t, c)
+		require.Equal(t, idem.InDoubt, in.State(), reason)
+		require.Len(t, in.History(), 3, reason)
+		require.Contains(t, lastOf(in).Note, reason)
+	}
 }
 
 // A policy that promises less than was journaled, or more, is not believed beyond
@@ -240,11 +313,11 @@ func TestAnInputThatNoLongerDecodesIsLeftAsItIs(t *testing.T) {
 		require.ErrorContains(t, err, "left as it is")
 		require.ErrorContains(t, err, key)
 		require.Empty(t, idem.Advice(err), "that is the program's business")
-		require.Equal(t, idem.Report{Skipped: 1}, report)
+		require.Equal(t, idem.Report{Skipped: 1, Reasons: map[string]int{"input does not decode": 1}}, report)
 		require.Zero(t, *ran)
 		in := only(t, c)
 		require.Equal(t, idem.Pending, in.State())
-		require.Len(t, in.History(), 1)
+		require.Equal(t, "input does not decode", lastOf(in).Note)
 	}
 }
 

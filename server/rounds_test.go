@@ -95,7 +95,7 @@ func agentChild() error {
 			if err != nil {
 				return err
 			}
-			if report == (idem.Report{}) {
+			if report.Succeeded+report.Failed+report.InDoubt+report.Skipped == 0 {
 				fmt.Println("finished")
 				return c.Close()
 			}

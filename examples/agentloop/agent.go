@@ -27,7 +27,7 @@ func agent(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if report != (idem.Report{}) {
+	if report.Succeeded+report.Failed+report.InDoubt+report.Skipped > 0 {
 		fmt.Fprintf(out, "Recover: %d finished, %d failed, %d in doubt\n", report.Succeeded, report.Failed, report.InDoubt)
 	}
 

@@ -53,7 +53,7 @@ func consume(ctx context.Context, args []string, in io.Reader, out io.Writer) (e
 	if err != nil {
 		return err
 	}
-	if report != (idem.Report{}) {
+	if report.Succeeded+report.Failed+report.InDoubt+report.Skipped > 0 {
 		fmt.Fprintf(out, "Recover: %d finished, %d failed, %d in doubt\n", report.Succeeded, report.Failed, report.InDoubt)
 	}
 

@@ -64,22 +64,27 @@ func ownerMutants() []Mutant {
 		},
 		{
 			Name: "changed version recovered", Breaks: "Recover sends an intent that was journaled under another Policy.Version",
-			Edits:   []Edit{{"if r.Terms.Version != p.Version || r", "if r"}},
+			Edits:   []Edit{{"case r.Terms.Version != p.Version:", "case r.Terms.Version != p.Version && p == nil:"}},
 			Killers: []string{"TestRecoverSkipsWhatItMayNotRun"},
 		},
 		{
 			Name: "other account recovered", Breaks: "Recover sends with another account's credentials",
-			Edits:   []Edit{{" || r.Terms.Account != p.Account {", " {"}},
+			Edits:   []Edit{{"case r.Terms.Account != p.Account:", "case r.Terms.Account != p.Account && p == nil:"}},
 			Killers: []string{"TestRecoverSkipsWhatItMayNotRun"},
 		},
 		{
 			Name: "recovered without credentials", Breaks: "Recover sends a request without its credentials, which were not journaled",
-			Edits:   []Edit{{"return err != nil || len(h.Removed) > 0", "return err != nil || len(h.Removed) > 1000"}},
+			Edits:   []Edit{{"case len(h.Removed) > 0 && p.Authorize", "case len(h.Removed) > 1000 && p.Authorize"}},
 			Killers: []string{"TestRecoveredAttemptsGetTheirCredentials"},
 		},
 		{
+			Name: "unsendable left pending", Breaks: "Recover skips an intent that may have been sent and can never be sent again",
+			Edits:   []Edit{{"if lasting(skipped) && !c.sendableLater(r, skipped) {", "if lasting(skipped) && r == nil {"}},
+			Killers: []string{"TestRecover_UnsendableIntent_IsInDoubt", "TestRecover_CredentialsMissing_DoubtsWhatMayHaveBeenSent"},
+		},
+		{
 			Name: "begun by a caller, recovered", Breaks: "Recover runs an intent that a caller in this process began a moment ago",
-			Edits:   []Edit{{"|| begun || c.running(r.Key)", "|| begun && r.Key == \"\" || c.running(r.Key)"}},
+			Edits:   []Edit{{"running := begun || c.runs", "running := begun && r.Key == \"\" || c.runs"}},
 			Killers: []string{"TestRecoverLeavesWhatWasJustBegun"},
 		},
 	}

@@ -77,7 +77,7 @@ func finish(ctx context.Context, c *idem.Client) error {
 		if err != nil {
 			return err
 		}
-		if report == (idem.Report{}) {
+		if report.Succeeded+report.Failed+report.InDoubt+report.Skipped == 0 {
 			fmt.Println("finished")
 			return nil
 		}
