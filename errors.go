@@ -47,8 +47,11 @@ type InDoubtError struct {
 	Key       string
 	Operation Operation
 	Attempts  int       // known of; an owner that died may have made one more
-	SafeUntil time.Time // until when the same key may be sent again; zero: never
+	SafeUntil time.Time // until when the same key may be sent again; zero: never, or it is parked
 	Err       error     // what the last attempt left; may be nil
+
+	deaths int  // of its owners, if it is parked; 0: it is not
+	again  bool // it is parked, and the same call may send it once more
 }
 
 // Error says what happened and what to do next.
@@ -60,6 +63,13 @@ func (e *InDoubtError) Error() string {
 	s := fmt.Sprintf("idem: %s (key %s) is in doubt after %d attempt%s: it may have happened", e.Operation, e.Key, e.Attempts, many)
 	if e.Err != nil {
 		s += fmt.Sprintf(" (%v)", e.Err)
+	}
+	if e.deaths > 0 {
+		s += fmt.Sprintf("; parked after %d deaths of its owners, so Recover does not send it", e.deaths)
+		if e.again {
+			return s + "; the same call sends it once more under the same key; otherwise look there, then Client.Resolve"
+		}
+		return s + ": look there, then Client.Resolve"
 	}
 	if e.SafeUntil.IsZero() {
 		return s + "; the far side promises nothing about keys: look there, then Client.Resolve"

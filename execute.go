@@ -41,6 +41,8 @@ type run struct {
 	stop     bool              // the last attempt was the last that this run may make
 	fault    error             // why it cannot go on
 
+	recovering bool // Recover started this run
+
 	fresh    bool              // the intent was begun here, and this run is the first to carry it out
 	returned bool              // execute did, and did not panic
 	writes   []journal.Attempt // what the last run of a tool's function wrote to the wire
@@ -114,6 +116,7 @@ func (r *run) interrupted(cause error) {
 // execute finds out what the intent needs, does it, and records it.
 func (r *run) execute(ctx context.Context, fresh bool) {
 	c := r.client
+	r.recovering = ctx.Value(recoverKey) != nil
 	if !fresh {
 		if done := r.lookAgain(); done {
 			return
@@ -146,7 +149,8 @@ func (r *run) execute(ctx context.Context, fresh bool) {
 func (r *run) retention() time.Duration { return retentionUnder(r.record.Terms, r.policy) }
 
 func (r *run) maySend(now time.Time) bool {
-	return !lifecycle.Parked(r.st) &&
+	parked := lifecycle.Parked(r.st) && (r.recovering || r.began > 0 || !lifecycle.MayTryParked(r.st))
+	return !parked &&
 		lifecycle.MaySend(r.st, r.retention(), r.retry.AttemptTimeout, now)
 }
 
@@ -408,7 +412,7 @@ func (r *run) attempt(ctx context.Context, act action) attempted {
 	cancel()
 	r.before, r.at, r.last, r.inFlight = r.st, now, x, time.Time{}
 	r.before.Attempts += max(0, len(r.writes)-1) // each write of a tool's function is one
-	more := r.began < r.retry.MaxAttempts && !r.stop && x.Header.Get("Stripe-Should-Retry") != "false"
+	more := r.began < r.retry.MaxAttempts && !r.stop && !lifecycle.Parked(r.st) && x.Header.Get("Stripe-Should-Retry") != "false"
 	move := r.advance(more)
 	switch {
 	case move != lifecycle.MoveRetry:

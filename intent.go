@@ -99,10 +99,11 @@ func (in *Intent) FirstSent() time.Time {
 }
 
 // SafeUntil is until when the far side honours the key, less the time of one
-// attempt and a margin, in journal time. Zero: it is never safe to send again.
+// attempt and a margin, in journal time. Zero: it is never safe to send again, or more
+// than five owners have died over the intent, so that Recover does not send it.
 func (in *Intent) SafeUntil() time.Time {
 	r, _ := in.snapshot()
-	return lifecycle.SafeUntil(r.Summary(), in.client.retentionOf(r), in.client.retryOf(r).AttemptTimeout)
+	return in.client.safeUntil(r)
 }
 
 // Target is where it goes, without query: "POST api.stripe.com/v1/charges" or

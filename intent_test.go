@@ -17,13 +17,14 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// An intent over which one owner after the other dies is not taken over for ever: it
-// may be what kills them. After five take-overs it is in doubt, and is not sent.
+// TestAnIntentThatKillsItsOwnersIsParked tests that an intent with more than five
+// takeovers is parked: Recover does not send it, a caller's own Do makes one attempt, and
+// none once an owner has died in that too.
 func TestAnIntentThatKillsItsOwnersIsParked(t *testing.T) {
 	t.Parallel()
 	g := clientkit.NewGated(t)
 	path := testkit.NewPath(t)
-	for range 1 + lifecycle.MaxTakeovers {
+	die := func() {
 		p := testkit.StartChild(t, "Agent", clientkit.AgentArgs{Path: path, Server: g.URL, ID: "order-1", Cents: 500})
 		p.Expect("open")
 		p.Tell("begin")
@@ -33,15 +34,41 @@ func TestAnIntentThatKillsItsOwnersIsParked(t *testing.T) {
 		g.Next()
 		p.Kill()
 	}
-	c := clientkit.NewClient(t, path, idem.WithPolicy("create_invoice", clientkit.Stripe()))
-	report, err := c.Recover(testkit.Context(t))
-	require.NoError(t, err)
-	require.Equal(t, idem.Report{InDoubt: 1}, report)
-	in, err := c.Begin(testkit.Context(t), clientkit.Order(), testkit.NewInvoice(t, g.URL, 500))
-	require.NoError(t, err)
-	require.ErrorIs(t, clientkit.Do(testkit.Context(t), in).Err, idem.ErrInDoubt)
+	recover := func() (*idem.Client, *idem.Intent) {
+		c, err := idem.Open(path, idem.WithPolicy("create_invoice", clientkit.Stripe()))
+		require.NoError(t, err)
+		report, err := c.Recover(testkit.Context(t))
+		require.NoError(t, err)
+		require.Equal(t, idem.Report{InDoubt: 1}, report)
+		require.Empty(t, g.Arrived, "Recover sent it")
+		in, err := c.Begin(testkit.Context(t), clientkit.Order(), testkit.NewInvoice(t, g.URL, 500))
+		require.NoError(t, err)
+		require.Zero(t, in.SafeUntil())
+		return c, in
+	}
+	for range 1 + lifecycle.MaxTakeovers {
+		die()
+	}
+	c, in := recover()
+	got := clientkit.Doing(testkit.Context(t), in)
+	g.Next().AnswerC <- clientkit.Step{Status: clientkit.Lost}
+	var doubt *idem.InDoubtError
+	require.ErrorAs(t, (<-got).Err, &doubt)
+	require.Zero(t, doubt.SafeUntil)
+	require.ErrorContains(t, doubt, "parked after 6 deaths")
+	require.ErrorContains(t, doubt, "the same call sends it once more under the same key")
+	require.Empty(t, g.Arrived, "it was sent twice")
+	require.NoError(t, c.Close())
+
+	die()
+	c, in = recover()
+	require.ErrorAs(t, clientkit.Do(testkit.Context(t), in).Err, &doubt)
+	require.ErrorContains(t, doubt, "parked after 7 deaths")
+	require.NotContains(t, doubt.Error(), "same call")
 	require.Equal(t, idem.InDoubt, in.State())
 	require.Empty(t, g.Arrived, "it was sent once more")
+	require.NoError(t, c.Close())
+	clientkit.CheckJournal(t, path)
 }
 
 // Recover leaves to a caller here what he began a moment ago and will carry out.

@@ -3,6 +3,7 @@ package idem
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/idem-go/idem/internal/lifecycle"
 	"github.com/idem-go/idem/journal"
@@ -19,10 +20,25 @@ func (c *Client) gaveUp(rec *journal.Record, cause error) error {
 
 func (c *Client) inDoubt(rec *journal.Record, cause error) error {
 	st := rec.Summary()
-	return &InDoubtError{
-		Key: rec.Key, Operation: rec.Operation, Attempts: st.Attempts,
-		SafeUntil: lifecycle.SafeUntil(st, c.retentionOf(rec), c.retryOf(rec).AttemptTimeout), Err: cause,
+	e := &InDoubtError{Key: rec.Key, Operation: rec.Operation, Attempts: st.Attempts, SafeUntil: c.safeUntil(rec), Err: cause}
+	if lifecycle.Parked(st) {
+		e.deaths = st.Takeovers
+		e.again = lifecycle.MayTryParked(st) && lifecycle.MaySend(st, c.retentionOf(rec), c.retryOf(rec).AttemptTimeout, c.clock.Now())
+		if cause == errAsked && e.again {
+			e.Err = nil // it is safe to send again, and parked all the same
+		}
 	}
+	return e
+}
+
+// safeUntil returns the time until which Recover may send an intent again. It is zero
+// if the intent's contract keeps no keys, or if the intent is parked.
+func (c *Client) safeUntil(rec *journal.Record) time.Time {
+	st := rec.Summary()
+	if lifecycle.Parked(st) {
+		return time.Time{}
+	}
+	return lifecycle.SafeUntil(st, c.retentionOf(rec), c.retryOf(rec).AttemptTimeout)
 }
 
 // replay hands out a recorded outcome.

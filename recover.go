@@ -49,8 +49,11 @@ const recoverers = 8
 // "skipped" to the intent's history if the reason is not the one recorded there
 // already. An intent with such a reason that may have been sent and can never be sent
 // again is not skipped: it is reconciled if only its credentials are missing, and else
-// marked in doubt. Recover does not send an intent over which more than five owners
-// died.
+// marked in doubt.
+//
+// An intent over which more than five owners died is parked: it may be what kills them.
+// Recover leaves it in doubt. A caller's own call makes one attempt, under the same key
+// and while the contract allows it, until an owner dies in that too.
 //
 // The error is the journal's, or ctx's, or that of a tool whose input no longer
 // decodes; the other intents are recovered all the same.

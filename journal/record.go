@@ -234,7 +234,8 @@ type Summary struct {
 	WindowStart time.Time
 
 	// Takeovers is the number of times that a dead owner's intent was claimed since it
-	// was last settled. After more than five the client sends the intent no more.
+	// was last settled. After more than five the intent is parked: Recover does not send
+	// it, and a caller's own call makes one attempt at most.
 	Takeovers int
 }
 

@@ -162,13 +162,17 @@ func MarkInDoubt(st journal.Summary) journal.Summary {
 	return st
 }
 
-// MaxTakeovers is the greatest number of takeovers with which an intent is still sent.
+// MaxTakeovers is the greatest number of takeovers with which an intent is not parked.
 // An intent with more takeovers probably makes its owners die.
 const MaxTakeovers = 5
 
-// Parked reports whether too many owners of the intent have died, so that no attempt
-// is made any more.
+// Parked reports whether the intent has more than MaxTakeovers takeovers. Recover does
+// not send a parked intent.
 func Parked(st journal.Summary) bool { return st.Takeovers > MaxTakeovers }
+
+// MayTryParked reports whether a caller's own call may make one attempt of a parked
+// intent. It is false once an owner has died after the intent was parked.
+func MayTryParked(st journal.Summary) bool { return st.Takeovers <= MaxTakeovers+1 }
 
 // Claim returns the summary after a claim at now. owner is the intent's ownership
 // before it, and t its terms.

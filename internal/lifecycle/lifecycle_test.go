@@ -247,6 +247,10 @@ func TestTakeoversAreCounted(t *testing.T) {
 	require.Zero(t, settled.Takeovers)
 	again, _ := lifecycle.After(st, lifecycle.Evidence{Result: lifecycle.Unknown, Stored: false}, at(60), true, true)
 	require.Equal(t, lifecycle.MaxTakeovers+1, again.Takeovers)
+	require.True(t, lifecycle.Parked(again))
+	require.True(t, lifecycle.MayTryParked(again))
+	again = lifecycle.Claim(again, journal.OwnedByDead, journal.Terms{}, at(61))
+	require.False(t, lifecycle.MayTryParked(again))
 }
 
 // TestMaySend tests that a key is sent only while one attempt and a margin fit into the

@@ -46,6 +46,11 @@ func ownerMutants() []Mutant {
 			Killers: []string{"TestAnIntentThatKillsItsOwnersIsParked"},
 		},
 		{
+			Name: "parked for callers too", Breaks: "a caller's own call does not send a parked intent, although its error says so",
+			Edits:   []Edit{{"return st.Takeovers <= MaxTakeovers+1", "return st.Takeovers <= MaxTakeovers"}},
+			Killers: []string{"TestAnIntentThatKillsItsOwnersIsParked", "TestTheWorstMoment", "TestTakeoversAreCounted"},
+		},
+		{
 			Name: "no mark", Breaks: "without a contract, an attempt is not marked on disk before it is sent",
 			Edits:   []Edit{{"if r.record.Terms.MarksAttempts && !r.mark(now) {", "if r.record.Terms.MarksAttempts && r.began < 0 {"}},
 			Killers: []string{"TestWithoutAContractThereIsAtMostOneEffect", "TestCrashesWithoutAContractMakeAtMostOneEffect"},
