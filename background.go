@@ -24,9 +24,9 @@ func (c *Client) releaseIdle() {
 		}
 		c.release(c.options.idleRelease)
 		c.watchClock()
+		c.steady.Now() // a step of the wall clock counts from now
 		if time.Since(pruned) >= pruneInterval {
-			now := c.clock.Now()
-			c.journal.Prune(c.stopped, now.Add(-c.options.outcomes), now.Add(-c.options.identities)) // it goes on the next time
+			c.prune(c.stopped) // it goes on the next time
 			pruned = time.Now()
 		}
 		c.saveAll() // its error is told to whoever asks for that intent, and by Close

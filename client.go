@@ -27,6 +27,7 @@ type Client struct {
 	transport http.RoundTripper
 	maxReply  int64
 	clock     *clock.Clock
+	steady    *clock.Steady // whether the wall clock can be trusted to prune by
 	budget    *budget
 
 	mu      sync.Mutex
@@ -107,6 +108,9 @@ func newClient(j Journal, o options) (*Client, error) {
 	var err error
 	if c.journal, c.mac, err = seal.Wrap(j, o.keys); err == nil {
 		err = c.readClock()
+	}
+	if err == nil {
+		err = c.readSteady()
 	}
 	c.known = func(Operation) *journal.Record { return nil }
 	if own, ok := c.journal.(journal.Cacher); ok { // only where nothing is sealed: the sealing journal is none

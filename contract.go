@@ -208,7 +208,7 @@ func IETF() Contract {
 // twice is doing it once: a PUT of a whole state, an upsert, a tool whose every
 // write is an intent of its own.
 func Natural() Contract {
-	return Contract{Name: "natural", Retention: 100 * 365 * 24 * time.Hour}
+	return Contract{Name: "natural", Retention: always}
 }
 
 // keepsKeys tells whether sending the same key again can be safe at all.

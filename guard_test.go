@@ -122,6 +122,56 @@ func TestAReemissionIsRefusedWhereThePolicySaysSo(t *testing.T) {
 	require.Len(t, r.list(), 2)
 }
 
+// TestWithRetention_IdentitiesTooShort_IsRefused tests that a policy is refused whose
+// guards or keys need identities for longer than they are kept, in Open and in NewTool.
+func TestWithRetention_IdentitiesTooShort_IsRefused(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	year := 365 * day
+	for name, c := range map[string]struct {
+		policy idem.Policy
+		kept   time.Duration // identities; 0: the default
+		says   string        // empty: nothing is refused
+	}{
+		"window":             {idem.Policy{Window: day}, time.Hour, "Window is 24h0m0s, and identities are kept for 1h0m0s only"},
+		"limit":              {idem.Policy{Window: 2 * time.Hour, Limit: idem.Limit{Cost: 1, Per: day}}, time.Hour, "Limit.Per is 24h0m0s"},
+		"contract":           {idem.Policy{Contract: idem.Stripe()}, day - 1, "use WithRetention(outcomes, 24h0m0s) or longer, or shorten Contract.Retention"},
+		"over the default":   {idem.Policy{Limit: idem.Limit{Intents: 1, Per: 2 * year}}, 0, "identities are kept for 8760h0m0s only"},
+		"as long":            {idem.Policy{Contract: idem.Stripe(), Window: day}, day, ""},
+		"the default":        {idem.Policy{Limit: idem.Limit{Intents: 1, Per: year}}, 0, ""},
+		"harmless repeats":   {idem.Policy{Contract: idem.Natural()}, time.Hour, ""},
+		"harmless, a window": {idem.Policy{Contract: idem.Natural(), Window: day}, time.Hour, "Window is 24h0m0s"},
+		"read only":          {idem.Policy{Effect: idem.ReadOnly, Contract: idem.Stripe()}, time.Hour, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check := func(err error) {
+				t.Helper()
+				if c.says == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, `idem: policy of "pay": `)
+				require.ErrorContains(t, err, c.says)
+			}
+			var keep idem.Option
+			if c.kept > 0 {
+				keep = idem.WithRetention(time.Minute, c.kept)
+			}
+			for _, opts := range [][]idem.Option{{keep, idem.WithPolicy("pay", c.policy)}, {idem.WithPolicy("pay", c.policy), keep}} {
+				client, err := idem.Open(testkit.NewPath(t), opts...)
+				check(err)
+				if err == nil {
+					require.NoError(t, client.Close())
+				}
+			}
+			client := clientkit.NewClient(t, testkit.NewPath(t), keep)
+			_, err := idem.NewTool(client, "pay", c.policy, nothing)
+			check(err)
+		})
+	}
+}
+
 // The alias that a re-emitted ID became is as durable as an identity: it outlives
 // the window, a restart and its outcome, and is never a second effect by accident.
 func TestAliasesLastAsLongAsIdentities(t *testing.T) {

@@ -21,6 +21,7 @@ type options struct {
 	requireScope          bool
 	maxPayload, maxReply  int64
 	wall                  func() time.Time
+	running               func() time.Duration // how long this process has run, by its monotonic clock
 	idleRelease, pollTime time.Duration
 	grace                 time.Duration // of a tool's function
 }
@@ -66,6 +67,11 @@ func WithObserver(ob Observer) Option {
 
 // WithRetention sets how long settled outcomes, then bare identities, are kept:
 // 30 days and one year by default. An identity must outlive its outcome.
+//
+// A guard forgets with the identity. Open, New and NewTool therefore refuse a policy
+// whose Window, Limit.Per or Contract.Retention is longer than identities. A
+// Contract.Retention of 100 years or more, as Natural has, means that doing it twice is
+// harmless at any time, and is not compared.
 func WithRetention(outcomes, identities time.Duration) Option {
 	return func(o *options) error {
 		if outcomes <= 0 || identities < outcomes {
@@ -143,10 +149,12 @@ func WithMaxReply(bytes int64) Option {
 }
 
 func collect(opts []Option) (options, error) {
+	started := time.Now()
 	o := options{
 		outcomes: defaultOutcomes, identities: defaultIdentities,
 		maxPayload: defaultLimit, maxReply: defaultLimit,
-		wall: time.Now, idleRelease: idleInterval, pollTime: pollInterval, grace: defaultGrace,
+		wall: time.Now, running: func() time.Duration { return time.Since(started) },
+		idleRelease: idleInterval, pollTime: pollInterval, grace: defaultGrace,
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -156,5 +164,5 @@ func collect(opts []Option) (options, error) {
 			return o, err
 		}
 	}
-	return o, nil
+	return o, o.checkMemories()
 }

@@ -1,9 +1,12 @@
 package idem_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,6 +184,117 @@ func TestStatsKeepWhatWasPruned(t *testing.T) {
 	require.EqualValues(t, 5, s.Intents)
 	require.EqualValues(t, 5, s.Operations["charge"].Intents)
 	require.Empty(t, s.ByReason)
+}
+
+// pruning is a client whose clocks a test sets, on a journal with order-1 and order-2.
+type pruning struct {
+	t     *testing.T
+	path  string
+	c     *idem.Client
+	tool  *idem.Tool[charge, paid]
+	clock clientkit.Wall
+	ran   atomic.Int64 // by the monotonic clock
+	log   bytes.Buffer
+	done  int // how often the tool's function ran
+}
+
+func newPruning(t *testing.T) *pruning {
+	p := &pruning{t: t, path: testkit.NewPath(t)}
+	p.open()
+	p.do("order-1")
+	p.do("order-2")
+	return p
+}
+
+func (p *pruning) open() {
+	p.c = clientkit.NewClient(p.t, p.path, idem.WithClock(p.clock.Now), idem.WithLogger(slog.New(slog.NewTextHandler(&p.log, nil))),
+		idem.WithRunning(func() time.Duration { return time.Duration(p.ran.Load()) }))
+	p.tool, _ = chargeTool(p.t, p.c, idem.Policy{}, func(int) (paid, error) {
+		p.done++
+		return paid{"p-1"}, nil
+	})
+}
+
+func (p *pruning) reopen() {
+	require.NoError(p.t, p.c.Close())
+	p.open()
+}
+
+func (p *pruning) do(id string) {
+	p.t.Helper()
+	_, err := p.tool.Call(testkit.Context(p.t), id, charge{500, "visa"})
+	require.NoError(p.t, err)
+}
+
+func (p *pruning) prunes(want int) {
+	p.t.Helper()
+	n, err := p.c.Prune(testkit.Context(p.t))
+	require.NoError(p.t, err)
+	require.Equal(p.t, want, n)
+}
+
+const twoYears = 2 * 365 * 24 * time.Hour
+
+// TestPrune_WallClockWrong_DropsNothing tests a wall clock that is wrong by years while
+// the journal is pruned. Nothing is dropped, and once the clock is right again every
+// outcome is replayed.
+func TestPrune_WallClockWrong_DropsNothing(t *testing.T) {
+	t.Parallel()
+	for name, step := range map[string]func(*pruning){
+		"in this process": func(p *pruning) { p.clock.Set(twoYears) },
+		"while closed": func(p *pruning) {
+			p.clock.Set(twoYears)
+			p.reopen()
+		},
+		"pruned before, and used since": func(p *pruning) {
+			p.prunes(0)
+			p.clock.Set(twoYears)
+			p.reopen()
+			p.do("order-3") // its time is wrong
+			p.reopen()
+		},
+		"not pruned before, and used since": func(p *pruning) {
+			p.clock.Set(twoYears)
+			p.reopen()
+			p.do("order-3")
+			p.prunes(0)
+			p.reopen()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPruning(t)
+			step(p)
+			p.prunes(0)
+			require.Contains(t, p.log.String(), `level=WARN msg="idem: nothing is pruned until this process has run for 24 hours`)
+			p.clock.Set(0)
+			p.prunes(0)
+			p.reopen()
+			p.prunes(0)
+			p.done = 0
+			p.do("order-1")
+			p.do("order-2")
+			require.Zero(t, p.done, "a second effect")
+		})
+	}
+}
+
+// TestPrune_TwoYearsUnused_DropsAfterADay tests a wall clock that is right on a journal
+// that was not used for two years.
+func TestPrune_TwoYearsUnused_DropsAfterADay(t *testing.T) {
+	t.Parallel()
+	p := newPruning(t)
+	p.clock.Set(twoYears)
+	p.reopen()
+	p.prunes(0)
+	p.ran.Store(int64(24 * time.Hour))
+	p.clock.Set(twoYears + 24*time.Hour)
+	p.prunes(3) // both are shortened, and the one that is not the newest is dropped
+	p.reopen()
+	p.prunes(0)
+	p.done = 0
+	p.do("order-1")
+	require.Equal(t, 1, p.done, "it is still known")
 }
 
 func nothing(context.Context, string, charge) (paid, error) { return paid{"p-1"}, nil }

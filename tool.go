@@ -41,6 +41,9 @@ func NewTool[In, Out any](c *Client, name string, p Policy, fn func(ctx context.
 	if err := p.validate(name); err != nil {
 		return nil, err
 	}
+	if err := c.options.checkMemory(name, &p); err != nil {
+		return nil, err
+	}
 	e := &toolEntry{
 		name: name, policy: p.clone(),
 		decode: func(input []byte) ([]byte, error) {

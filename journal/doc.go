@@ -48,8 +48,9 @@
 //
 // # Methods in the order in which an intent meets them
 //
-//   - Value: the client reads the clock's offset and the encryption's data key when
-//     it opens the journal, and saves the offset later when it has grown.
+//   - Value: the client reads the clock's offset, the time of the last pruning and the
+//     encryption's data key when it opens the journal, and saves the offset later when
+//     it has grown, and the time when it prunes.
 //   - Cached, of [Cacher]: optional; a call that finds its intent here ends here.
 //   - NewKey, of [KeyMaker]: optional; the key of a new intent.
 //   - Begin: the intent is created, or the intent in its way is returned.
@@ -57,9 +58,11 @@
 //     executed, and while another opener executes it.
 //   - Change: the intent is claimed, an attempt is announced, the intent is released,
 //     marked in doubt, settled or resolved.
-//   - Audit: a contradiction is recorded for people.
+//   - Audit: a contradiction, or why Client.Recover skips the intent, is recorded for
+//     people.
 //   - Count: a prevented duplicate or a held-back call is counted.
-//   - Page: Client.Recover and Client.Intents find what is open.
+//   - Page: Client.Recover and Client.Intents find what is open. A client that opens a
+//     journal that was never pruned looks for its newest intents.
 //   - Stats: the counts are read.
 //   - Prune: first the outcome, later the identity of a settled intent is dropped.
 //   - Close: the opener gives up what it owns.

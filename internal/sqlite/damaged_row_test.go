@@ -87,7 +87,7 @@ func TestRowsThatAreOutOfOrder(t *testing.T) {
 	cell[n] = 1
 	require.NoError(t, os.WriteFile(w.Path, content, 0o600))
 
-	c, err = idem.Open(w.Path, idem.WithPolicy("*", clientkit.Stripe()), idem.WithRetention(time.Nanosecond, time.Nanosecond))
+	c, err = idem.Open(w.Path, idem.WithRetention(time.Nanosecond, time.Nanosecond))
 	require.NoError(t, err)
 	told := false
 	n = 0

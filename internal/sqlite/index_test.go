@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -350,10 +351,12 @@ func (children) Reading(l *testkit.Link) error {
 func TestADroppedIntentLeavesNoPlace(t *testing.T) {
 	t.Parallel()
 	path := testkit.NewPath(t)
-	p := newPlacing(t, path, idem.WithRetention(1, 1))
+	var clock clientkit.Wall
+	p := newPlacing(t, path, idem.WithRetention(1, 24*time.Hour), idem.WithClock(clock.Now))
 	// Places go to the table at each 32nd intent, so the last 16 are only in memory.
 	const all = enough + 16
 	p.fill(0, all)
+	clock.Set(24 * time.Hour)
 	dropped, err := p.Prune(testkit.Context(t))
 	require.NoError(t, err)
 	require.Greater(t, dropped, all, "each payload, and each identity but the last")

@@ -73,6 +73,21 @@ func windowMutants() []Mutant {
 			Killers: []string{"TestAClockThatIsBehindGoesOnFromTheLatestRow"},
 		},
 		{
+			Name: "pruned by a wrong clock", Breaks: "a wall clock that is wrong by years for one pruning drops every settled identity",
+			Edits:   []Edit{{"if !steady {", "if !steady && now.IsZero() {"}},
+			Killers: []string{"TestPrune_WallClockWrong_DropsNothing"},
+		},
+		{
+			Name: "wrong clock forgotten", Breaks: "a wall clock that is wrong is trusted by the next process",
+			Edits:   []Edit{{"(s.stepped || at.Sub(s.trusted).Abs() < saveAfter)", "at.Sub(s.trusted).Abs() < 0"}},
+			Killers: []string{"TestSteadyMerge_UnacceptedStep_KeepsTheTimeBefore"},
+		},
+		{
+			Name: "guard longer than its memory", Breaks: "a policy whose guards need identities for longer than they are kept is accepted",
+			Edits:   []Edit{{"return o, o.checkMemories()", "return o, nil"}},
+			Killers: []string{"TestWithRetention_IdentitiesTooShort_IsRefused"},
+		},
+		{
 			Name: "attempt without an end", Breaks: "an attempt is not bounded by AttemptTimeout",
 			Edits:   []Edit{{"context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)", "context.WithValue(base, frameKey, r.in), 1000*r.retry.AttemptTimeout)"}},
 			Killers: []string{"TestEndlessReply"},
