@@ -13,10 +13,10 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// sendOptions returns how an attempt is made under a policy.
-func (c *Client) sendOptions(w *wire.Request, p *Policy, base http.RoundTripper) wire.SendOptions {
+// sendOptions returns how an attempt is made under a policy. maySend is until when.
+func (c *Client) sendOptions(w *wire.Request, p *Policy, base http.RoundTripper, maySend func() bool) wire.SendOptions {
 	return wire.SendOptions{
-		Base: base, MaxReply: c.maxReply, Authorize: p.Authorize, Redact: p.Redact,
+		Base: base, MaxReply: c.maxReply, Authorize: p.Authorize, Redact: p.Redact, MaySend: maySend,
 		Judge: func(resp *http.Response, reply *journal.Reply) lifecycle.Evidence {
 			return judge(w.AsksJSON, p.Contract, resp, reply)
 		},

@@ -154,6 +154,18 @@ func (r *run) maySend(now time.Time) bool {
 		lifecycle.MaySend(r.st, r.retention(), r.retry.AttemptTimeout, now)
 }
 
+// mayWrite returns a function that reports whether the attempt under way may still
+// write its key: until the margin at the end of the retention. The process can be
+// stopped for any time after attempt has looked at the clock. nil: the contract keeps
+// no keys, so no time is too late.
+func (r *run) mayWrite() func() bool {
+	clock, st, retention := r.client.clock, r.st, r.retention()
+	if retention <= 0 {
+		return nil
+	}
+	return func() bool { return lifecycle.MaySend(st, retention, 0, clock.Now()) }
+}
+
 // lookAgain reads the intent anew: this process did not just begin it. It tells
 // whether there is nothing left to do.
 func (r *run) lookAgain() (done bool) {
@@ -354,7 +366,7 @@ func (r *run) do(ctx context.Context, act action) wire.Exchange {
 	if live := r.in.live; live != nil && live.transport != nil {
 		base = live.transport
 	}
-	return wire.Send(ctx, w, r.client.sendOptions(w, r.policy, base))
+	return wire.Send(ctx, w, r.client.sendOptions(w, r.policy, base, r.mayWrite()))
 }
 
 // credentials are those of the call that began the intent here, if one did.

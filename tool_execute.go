@@ -22,6 +22,8 @@ type toolCall struct {
 	parent *toolCall       // whose function made this call; nil: none
 	ctx    context.Context // ends with the run's time
 
+	maySend func() bool // reports whether the key may still be written; nil: always
+
 	mu      sync.Mutex
 	over    bool                    // the function returned, or was given up
 	maybe   bool                    // a write had its effect, or may have had it
@@ -63,8 +65,11 @@ func (t *toolCall) wrote(x *wire.Exchange, at time.Time, took time.Duration) {
 func (t *toolCall) standing() (done *wire.Exchange, maybe, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.done, t.maybe, t.over || t.ctx.Err() != nil
+	return t.done, t.maybe, t.over || t.ctx.Err() != nil || t.late()
 }
+
+// late reports whether the key may be written no more.
+func (t *toolCall) late() bool { return t.maySend != nil && !t.maySend() }
 
 // end forbids further writes under the tool's key, and returns those made.
 func (t *toolCall) end() []journal.Attempt {
@@ -96,7 +101,7 @@ type returned struct {
 // must not hold up everybody who waits, nor Close.
 func (r *run) callTool(ctx context.Context, e *toolEntry) wire.Exchange {
 	c, key, input := r.client, r.record.Key, r.record.Payload
-	call := &toolCall{in: r.in, ctx: ctx}
+	call := &toolCall{in: r.in, ctx: ctx, maySend: r.mayWrite()}
 	call.parent, _ = ctx.Value(toolCallKey).(*toolCall)
 	// What the function begins in its turn has the same scope when it is recovered.
 	ctx = WithScope(ctx, r.record.Operation.Scope)
@@ -110,6 +115,10 @@ func (r *run) callTool(ctx context.Context, e *toolEntry) wire.Exchange {
 			}
 			done <- back
 		}()
+		if call.late() { // the process was stopped since attempt looked at the clock
+			back = returned{err: NotSent(errors.New("its time was up before the function was called"))}
+			return
+		}
 		out, err := e.invoke(ctx, key, input)
 		back = returned{out: out, err: err}
 	}()

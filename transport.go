@@ -129,7 +129,7 @@ func (t *transport) insideTool(ctx context.Context, req *http.Request, call *too
 	}
 	p.Authorize = withoutAuthorize(p.Authorize, req)
 	at, started := c.clock.Now(), time.Now()
-	x := wire.Send(ctx, w, c.sendOptions(w, &p, t.base))
+	x := wire.Send(ctx, w, c.sendOptions(w, &p, t.base, call.maySend))
 	call.wrote(&x, at, time.Since(started))
 	switch {
 	case x.Reply == nil && x.Result == lifecycle.NotSent:

@@ -12,32 +12,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/idem-go/idem/internal/lifecycle"
 	"github.com/idem-go/idem/journal"
 )
-
-// connTrace observes through httptrace whether one attempt got a connection.
-type connTrace struct {
-	asked atomic.Bool // the transport asked for a connection, so it calls trace
-	had   atomic.Bool // the transport got one, so something may have been written
-	trace httptrace.ClientTrace
-}
-
-// traced returns ctx with the trace. A transport of net/http calls it.
-func (w *connTrace) traced(ctx context.Context) context.Context {
-	w.trace.GetConn = func(string) { w.asked.Store(true) }
-	w.trace.GotConn = func(httptrace.GotConnInfo) { w.had.Store(true) }
-	return httptrace.WithClientTrace(ctx, &w.trace)
-}
-
-// unsent reports whether it is proven that nothing was written: the transport calls the
-// trace and got no connection. A transport that does not call it proves nothing.
-func (w *connTrace) unsent() bool { return w.asked.Load() && !w.had.Load() }
 
 // Exchange is the result of one attempt: its evidence, and its reply if there is one.
 type Exchange struct {
@@ -73,6 +53,11 @@ type SendOptions struct {
 	// Redact lists query parameters that are secret in addition to the known ones.
 	Redact []string
 
+	// MaySend reports whether the request may still be written. Send calls it before each
+	// write that it can hold up, from several goroutines, and nothing is written after it
+	// has reported false. nil: the request may be written as long as ctx lasts.
+	MaySend func() bool
+
 	// Judge returns what a complete reply proves. It must not be nil.
 	Judge func(*http.Response, *journal.Reply) lifecycle.Evidence
 }
@@ -80,7 +65,9 @@ type SendOptions struct {
 // Send makes one attempt. It writes the request at most once, follows no redirect, and
 // reads the whole reply before it returns. ctx bounds the attempt.
 func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
-	req := w.HTTP(w.trace.traced(ctx))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req := w.HTTP(w.trace.traced(ctx, cancel, o.MaySend))
 	body := req.Body
 	if o.Authorize != nil {
 		if err := o.Authorize(req); err != nil {
@@ -92,10 +79,22 @@ func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
 		w.keepKey(req)
 	}
 	if err := ctx.Err(); err != nil {
-		return Exchange{Evidence: lifecycle.Evidence{Result: lifecycle.NotSent, Reason: "time was up before it was sent"}, Err: err}
+		return notInTime(err)
+	}
+	if w.trace.timeUp() {
+		return notInTime(errTimeUp)
 	}
 	resp, err := o.Base.RoundTrip(req)
+	if w.trace.stoppedUnsent() {
+		if err == nil { // a reply to nothing
+			resp.Body.Close()
+		}
+		return notInTime(errTimeUp)
+	}
 	if err != nil {
+		if w.trace.stopped.Load() {
+			return Exchange{Evidence: lifecycle.Evidence{Result: lifecycle.Unknown, Reason: "time was up while it was sent"}, Err: errTimeUp}
+		}
 		err = HideSecrets(WithoutURL(err), req, w.place, o.Redact)
 		if w.trace.unsent() {
 			return Exchange{Evidence: lifecycle.Evidence{Result: lifecycle.NotSent, Reason: reasonOf(err, "no connection")}, Err: err}
@@ -104,6 +103,13 @@ func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
 	}
 	defer resp.Body.Close()
 	x.Status, x.Header = resp.StatusCode, resp.Header
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// The body is the connection itself: reading it would end with neither ctx nor the
+		// server's reply.
+		x.Evidence = lifecycle.Evidence{Result: lifecycle.Unknown, Reason: "http 101"}
+		x.Err = errors.New("the server switched protocols (status 101) instead of replying: such a request cannot be an intent")
+		return x
+	}
 	reply, err := readReply(resp, o.MaxReply)
 	if err != nil {
 		err = HideSecrets(WithoutURL(err), req, w.place, o.Redact)
@@ -120,6 +126,11 @@ func Send(ctx context.Context, w *Request, o SendOptions) (x Exchange) {
 		}
 	}
 	return x
+}
+
+// notInTime is the result of an attempt whose time was up before it was sent.
+func notInTime(err error) Exchange {
+	return Exchange{Evidence: lifecycle.Evidence{Result: lifecycle.NotSent, Reason: "time was up before it was sent"}, Err: err}
 }
 
 // readReply reads the whole reply. Of a body that is longer than limit, it keeps only

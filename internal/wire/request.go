@@ -268,7 +268,28 @@ func (w *Request) keepKey(req *http.Request) {
 // never sends the request again on its own. For the same reason the request has no
 // GetBody, and an empty body is a sendBody too: net/http also sends requests again
 // whose body is nil or http.NoBody.
-type sendBody struct{ bytes.Reader }
+//
+// It fails once nothing more may be written.
+type sendBody struct {
+	bytes.Reader
+	trace *connTrace
+}
+
+// Read implements io.Reader.
+func (b *sendBody) Read(p []byte) (int, error) {
+	if err := b.trace.mayRead(); err != nil {
+		return 0, err
+	}
+	return b.Reader.Read(p)
+}
+
+// WriteTo implements io.WriterTo.
+func (b *sendBody) WriteTo(to io.Writer) (int64, error) {
+	if err := b.trace.mayRead(); err != nil {
+		return 0, err
+	}
+	return b.Reader.WriteTo(to)
+}
 
 // Close does nothing.
 func (*sendBody) Close() error { return nil }
@@ -276,6 +297,7 @@ func (*sendBody) Close() error { return nil }
 // HTTP returns the request as net/http sends it, bounded by ctx.
 func (w *Request) HTTP(ctx context.Context) *http.Request {
 	w.sent.Reset(w.body)
+	w.sent.trace = &w.trace
 	req := http.Request{
 		Method: w.head.method, URL: w.head.url, Host: w.head.host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
