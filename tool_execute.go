@@ -65,7 +65,7 @@ func (t *toolCall) wrote(x *wire.Exchange, at time.Time, took time.Duration) {
 func (t *toolCall) standing() (done *wire.Exchange, maybe, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.done, t.maybe, t.over || t.ctx.Err() != nil || t.late()
+	return t.done, t.maybe, t.over || t.ctx.Err() != nil
 }
 
 // late reports whether the key may be written no more.

@@ -68,17 +68,56 @@ func TestSend_TimeUpAfterTheConnectionIsHad_WritesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, arrived := counting(t, test.http2)
-			late := &atomic.Bool{}
+			late, wrote := &atomic.Bool{}, &atomic.Bool{}
 			ctx := httptrace.WithClientTrace(testkit.Context(t), &httptrace.ClientTrace{ // called after the wire's own
-				GotConn: func(httptrace.GotConnInfo) { late.Store(true) },
+				GotConn:      func(httptrace.GotConnInfo) { late.Store(true) },
+				WroteHeaders: func() { wrote.Store(true) },
 			})
 			x := send(t, ctx, s.URL, test.bytes, wire.SendOptions{Base: s.Client().Transport, MaySend: func() bool { return !late.Load() }})
 			require.Equal(t, lifecycle.Unknown, x.Result, "the transport may have been writing")
 			require.Error(t, x.Err)
 			s.Close()
 			require.Zero(t, arrived.Load())
+			require.False(t, test.http2 && wrote.Load(), "HTTP/2 has written the headers when it says so")
 		})
 	}
+}
+
+// TestSend_TimeUpWhileSigning_CallsNoTransport: one that reports nothing would write.
+func TestSend_TimeUpWhileSigning_CallsNoTransport(t *testing.T) {
+	t.Parallel()
+	late := false
+	x := send(t, testkit.Context(t), "http://localhost", 100, wire.SendOptions{
+		MaySend:   func() bool { return !late },
+		Authorize: func(*http.Request) error { late = true; return nil },
+		Base: clientkit.RoundTrip(func(*http.Request) (*http.Response, error) {
+			t.Error("the transport was called")
+			return nil, io.EOF
+		}),
+	})
+	require.Equal(t, lifecycle.NotSent, x.Result)
+}
+
+// TestSend_TimeUpOnASharedConnection_LeavesItToTheOthers: of HTTP/2, only the one
+// request ends.
+func TestSend_TimeUpOnASharedConnection_LeavesItToTheOthers(t *testing.T) {
+	t.Parallel()
+	s, arrived := counting(t, true)
+	late, connections := &atomic.Bool{}, &atomic.Int64{}
+	o := wire.SendOptions{Base: s.Client().Transport, MaySend: func() bool { return !late.Load() }}
+	ctx := httptrace.WithClientTrace(testkit.Context(t), &httptrace.ClientTrace{
+		ConnectDone: func(string, string, error) { connections.Add(1) },
+	})
+	require.Equal(t, lifecycle.Done, send(t, ctx, s.URL, 100, o).Result)
+	during := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { late.Store(true) }})
+	x := send(t, during, s.URL, 100, o)
+	require.Equal(t, lifecycle.NotSent, x.Result)
+	require.Error(t, x.Err)
+	late.Store(false)
+	require.Equal(t, lifecycle.Done, send(t, ctx, s.URL, 100, o).Result)
+	require.EqualValues(t, 1, connections.Load())
+	s.Close()
+	require.EqualValues(t, 2, arrived.Load())
 }
 
 // TestSend_TimeUpInTheMiddleOfTheBody_SendsNoMore: the rest would complete the request
