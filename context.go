@@ -14,7 +14,38 @@ const (
 	frameKey               // the nearest *Intent or *operationSlot
 	toolCallKey            // the *toolCall under way
 	recoverKey             // set by Recover
+	workKey                // the innermost *intentContext
 )
+
+// intentContext is the context of what is called for an intent that is being carried
+// out: its attempts, Policy.Reconcile, a tool's function, an Observer.
+type intentContext struct {
+	context.Context
+	in *Intent
+}
+
+// Value implements context.Context.
+func (c *intentContext) Value(key any) any {
+	switch key {
+	case frameKey:
+		return c.in
+	case workKey:
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// worksFor reports whether ctx is that of something called for the intent with this
+// key, at any depth.
+func worksFor(ctx context.Context, key string) bool {
+	for {
+		c, ok := ctx.Value(workKey).(*intentContext)
+		if !ok || c.in.Key() == key {
+			return ok
+		}
+		ctx = c.Context
+	}
+}
 
 // WithScope sets the scope of every operation begun under the context that names
 // none of its own.

@@ -36,6 +36,10 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) 
 		var fresh bool
 		r := c.runs[rec.Key]
 		if r != nil {
+			if worksFor(ctx, rec.Key) {
+				c.mu.Unlock()
+				return nil, c.waitsForItself(rec)
+			}
 			r.waiters++
 			joined = true
 		} else {
@@ -100,11 +104,22 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *journal.Record, p *
 	fresh = fresh && idle.version == rec.Summary().Version
 	r = &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
-	r.base = context.WithoutCancel(ctx)
+	r.base = &intentContext{context.WithoutCancel(ctx), in}
 	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)
 	return r, ctx, fresh
+}
+
+// waitsForItself is the error of a call that code makes which is called for the same
+// intent: Policy.Authorize or Reconcile, a base transport, an Observer, a tool's function.
+func (c *Client) waitsForItself(rec *journal.Record) error {
+	err := fmt.Errorf("%s is being carried out by the code that asks for it, which would wait for itself: "+
+		"do not begin or do an operation inside its own Authorize, Reconcile, transport or Observer", describe(rec))
+	if lifecycle.MayHaveBeenSent(rec.Summary()) {
+		return c.inDoubt(rec, err)
+	}
+	return fmt.Errorf("idem: %w; this call sent nothing", err)
 }
 
 // await waits for a run's result under the caller's own ctx.

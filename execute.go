@@ -366,7 +366,20 @@ func (r *run) do(ctx context.Context, act action) wire.Exchange {
 	if live := r.in.live; live != nil && live.transport != nil {
 		base = live.transport
 	}
-	return wire.Send(ctx, w, r.client.sendOptions(w, r.policy, base, r.mayWrite()))
+	options := r.client.sendOptions(w, r.policy, base, r.mayWrite())
+	x, late := inTime(ctx, r.client.options.grace, func() wire.Exchange { return wire.Send(ctx, w, options) })
+	if late == nil {
+		return x
+	}
+	r.stop = true
+	r.client.overdueAttempt(r.record, func() wire.Exchange {
+		back := <-late
+		if back.panicked != nil || back.exited {
+			return wire.Exchange{Evidence: lifecycle.Evidence{Result: lifecycle.Unknown, Reason: "panic"}}
+		}
+		return back.out
+	})
+	return outlivedIts(r.retry.AttemptTimeout, r.client.options.grace, "the transport, Policy.Authorize or Contract.Verdict")
 }
 
 // credentials are those of the call that began the intent here, if one did.
@@ -418,7 +431,7 @@ func (r *run) attempt(ctx context.Context, act action) attempted {
 	started := time.Now()
 	number := r.st.Attempts + 1
 	base := c.observeStart(r.base, r.in, number)
-	attemptCtx, cancel := context.WithTimeout(context.WithValue(base, frameKey, r.in), r.retry.AttemptTimeout)
+	attemptCtx, cancel := context.WithTimeout(&intentContext{base, r.in}, r.retry.AttemptTimeout)
 	r.inFlight = now
 	x := r.do(attemptCtx, act)
 	cancel()

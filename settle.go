@@ -15,7 +15,7 @@ import (
 // errAsked stands in an InDoubtError where no attempt of this call left an error.
 var errAsked = errors.New("an earlier attempt may have had its effect, and it is not safe to send again")
 
-var errOverdue = errors.New("its function outlived its time and still runs here")
+var errOverdue = errors.New("an attempt outlived its time and still runs here")
 
 // settle records where the run ended: settled, released, or in doubt.
 func (r *run) settle(ctx context.Context) {
@@ -109,9 +109,20 @@ func (r *run) live(reply *journal.Reply) *journal.Reply {
 // reconcile asks the far side what happened. It tells whether that settled it.
 func (r *run) reconcile(ctx context.Context) bool {
 	r.in.learn(r.record, false)
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, frameKey, r.in), r.retry.AttemptTimeout)
+	ctx, cancel := context.WithTimeout(&intentContext{ctx, r.in}, r.retry.AttemptTimeout)
 	defer cancel()
-	answer, err := r.policy.Reconcile(ctx, r.in)
+	type answered struct {
+		Resolution
+		err error
+	}
+	got, late := inTime(ctx, r.client.options.grace, func() answered {
+		answer, err := r.policy.Reconcile(ctx, r.in)
+		return answered{answer, err}
+	})
+	answer, err := got.Resolution, got.err
+	if late != nil { // what it returns later is ignored
+		err = fmt.Errorf("Policy.Reconcile did not return within %v and %v more", r.retry.AttemptTimeout, r.client.options.grace)
+	}
 	if err != nil {
 		r.tries = append(r.tries, journal.Attempt{Number: 0, At: r.client.clock.Now(), Reason: "reconcile failed", Err: wire.WithoutURL(err).Error()})
 		return false

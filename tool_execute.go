@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -89,12 +90,77 @@ func (t *toolCall) within(key string) bool {
 	return false
 }
 
-// returned is what a function came back with.
-type returned struct {
-	out      []byte
-	err      error
+// returned is what code of the program came back with.
+type returned[T any] struct {
+	out      T
 	panicked any
 	exited   bool // it ended its goroutine
+}
+
+// called is f in a goroutine of its own; what it comes back with is sent to the channel.
+func called[T any](f func() T) <-chan returned[T] {
+	done := make(chan returned[T], 1)
+	go func() {
+		back := returned[T]{exited: true}
+		defer func() {
+			if back.exited {
+				back.panicked = recover()
+			}
+			done <- back
+		}()
+		out := f()
+		back = returned[T]{out: out}
+	}()
+	return done
+}
+
+// inTime calls code of the program: f, which should return when ctx has ended. Once the
+// grace is over, too, inTime gives f up and returns the channel of what comes back late,
+// so that neither a caller nor Close waits for code that never returns. What f panics
+// with, inTime panics with.
+func inTime[T any](ctx context.Context, grace time.Duration, f func() T) (out T, late <-chan returned[T]) {
+	done := called(f)
+	back, ok := within(ctx, grace, done)
+	switch {
+	case !ok:
+		return out, done
+	case back.panicked != nil:
+		panic(back.panicked)
+	case back.exited:
+		runtime.Goexit()
+	}
+	return back.out, nil
+}
+
+// within waits until something comes back, or ctx has ended and the grace is over.
+func within[T any](ctx context.Context, grace time.Duration, done <-chan returned[T]) (back returned[T], ok bool) {
+	select {
+	case back = <-done:
+		return back, true
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case back = <-done:
+		return back, true
+	case <-timer.C:
+		return back, false
+	}
+}
+
+// outlivedIts is the result of an attempt that was given up.
+func outlivedIts(time, grace time.Duration, what string) wire.Exchange {
+	return wire.Exchange{
+		Evidence: lifecycle.Evidence{Result: lifecycle.Unknown, Reason: "outlived its time"},
+		Err:      fmt.Errorf("%s did not return within %v and %v more", what, time, grace),
+	}
+}
+
+// toolReturn is what a tool's function returned.
+type toolReturn struct {
+	json []byte
+	err  error
 }
 
 // callTool runs the function in a goroutine of its own: one that outlives its time
@@ -105,55 +171,35 @@ func (r *run) callTool(ctx context.Context, e *toolEntry) wire.Exchange {
 	call.parent, _ = ctx.Value(toolCallKey).(*toolCall)
 	// What the function begins in its turn has the same scope when it is recovered.
 	ctx = WithScope(ctx, r.record.Operation.Scope)
-	ctx = context.WithValue(context.WithValue(ctx, frameKey, r.in), toolCallKey, call)
-	done := make(chan returned, 1)
-	go func() {
-		back := returned{exited: true}
-		defer func() {
-			if back.exited {
-				back.panicked = recover()
-			}
-			done <- back
-		}()
+	ctx = context.WithValue(&intentContext{ctx, r.in}, toolCallKey, call)
+	done := called(func() toolReturn {
 		if call.late() { // the process was stopped since attempt looked at the clock
-			back = returned{err: NotSent(errors.New("its time was up before the function was called"))}
-			return
+			return toolReturn{err: NotSent(errors.New("its time was up before the function was called"))}
 		}
 		out, err := e.invoke(ctx, key, input)
-		back = returned{out: out, err: err}
-	}()
-	var back returned
-	select {
-	case back = <-done:
-	case <-ctx.Done():
-		late := time.NewTimer(c.options.grace)
-		defer late.Stop()
-		select {
-		case back = <-done:
-		case <-late.C:
-			r.stop, r.writes = true, call.end()
-			c.overdueTool(r.record, call, done)
-			return wire.Exchange{
-				Evidence: lifecycle.Evidence{Result: lifecycle.Unknown, Reason: "outlived its time"},
-				Err:      fmt.Errorf("the function did not return within %v and %v more", r.retry.AttemptTimeout, c.options.grace),
-			}
-		}
+		return toolReturn{out, err}
+	})
+	back, ok := within(ctx, c.options.grace, done)
+	if !ok {
+		r.stop, r.writes = true, call.end()
+		c.overdueAttempt(r.record, func() wire.Exchange { return c.judgeTool(call, <-done) })
+		return outlivedIts(r.retry.AttemptTimeout, c.options.grace, "the function")
 	}
-	r.writes, r.panicked, r.stop = call.end(), back.panicked, back.exited || notNow(back.err)
+	r.writes, r.panicked, r.stop = call.end(), back.panicked, back.exited || notNow(back.out.err)
 	return c.judgeTool(call, back)
 }
 
-// overdueTool waits for a function that outlived its time: nothing is run under
-// its key here until it returns, and a success that comes late is recorded. Close
+// overdueAttempt waits for an attempt that outlived its time: nothing is sent or run
+// under its key here until it returns, and a success that comes late is recorded. Close
 // does not wait for it: it may never return.
-func (c *Client) overdueTool(rec *journal.Record, call *toolCall, done <-chan returned) {
+func (c *Client) overdueAttempt(rec *journal.Record, wait func() wire.Exchange) {
 	c.mu.Lock()
 	c.overdue[rec.Key]++
 	c.mu.Unlock()
 	go func() {
-		back := <-done
+		x := wait()
 		if c.enter() {
-			c.recordLate(rec, c.judgeTool(call, back))
+			c.recordLate(rec, x)
 			c.work.Done()
 		}
 		c.mu.Lock()
@@ -218,7 +264,7 @@ func (r *run) tried(number int, took time.Duration) {
 
 // judgeTool is what a function's return proves. What went over the wire overrules
 // what the function says of it.
-func (c *Client) judgeTool(call *toolCall, back returned) wire.Exchange {
+func (c *Client) judgeTool(call *toolCall, back returned[toolReturn]) wire.Exchange {
 	call.mu.Lock()
 	maybe, refused, stored := call.maybe, call.refused, call.stored
 	call.mu.Unlock()
@@ -226,7 +272,7 @@ func (c *Client) judgeTool(call *toolCall, back returned) wire.Exchange {
 		return wire.Exchange{Evidence: lifecycle.Evidence{Result: f, Reason: reason}, Err: err}
 	}
 	var bad *unencodable
-	switch err := back.err; {
+	switch err := back.out.err; {
 	case back.panicked != nil:
 		return found(lifecycle.Unknown, "panic", fmt.Errorf("the function panicked: %v", back.panicked))
 	case back.exited:
@@ -234,7 +280,7 @@ func (c *Client) judgeTool(call *toolCall, back returned) wire.Exchange {
 	case err == nil:
 		return wire.Exchange{
 			Evidence: lifecycle.Evidence{Result: lifecycle.Done, Reason: "done", Stored: stored},
-			Reply:    toolReply(back.out, c.maxReply),
+			Reply:    toolReply(back.out.json, c.maxReply),
 		}
 	case errors.As(err, &bad):
 		return found(lifecycle.Done, "output is not JSON", err)
@@ -255,7 +301,7 @@ func (c *Client) judgeTool(call *toolCall, back returned) wire.Exchange {
 	case errors.Is(err, context.DeadlineExceeded):
 		return found(lifecycle.Unknown, "timeout", err)
 	}
-	return found(lifecycle.Unknown, "error", back.err)
+	return found(lifecycle.Unknown, "error", back.out.err)
 }
 
 // notNow tells a refusal on this machine for a passing reason: nothing was sent, and
