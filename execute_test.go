@@ -3,12 +3,16 @@ package idem_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -226,4 +230,164 @@ func TestResolve_DoAtTheSameMoment_OneOfThemLoses(t *testing.T) {
 	require.NoError(t, resolved)
 	require.ErrorIs(t, done.Err, idem.ErrRefused)
 	require.Empty(t, server.Arrivals())
+}
+
+// brief is a policy whose attempts, and Reconcile, have a moment.
+func brief() idem.Policy {
+	p := clientkit.Stripe()
+	p.Retry.MaxAttempts, p.Retry.AttemptTimeout = 1, 50*time.Millisecond
+	return p
+}
+
+// doSent calls Do again while the attempt's moment is over before it is sent.
+func doSent(t *testing.T, c *idem.Client) (err error) {
+	err = idem.ErrNotSent
+	for ctx := testkit.Context(t); errors.Is(err, idem.ErrNotSent) && !errors.Is(err, idem.ErrInDoubt) && ctx.Err() == nil; {
+		_, err = c.Do(testkit.NewInvoice(t, "http://localhost", 500), clientkit.Order())
+	}
+	return err
+}
+
+// TestExecute_ProgramsCodeNeverReturns_IsGivenUp: neither the caller nor Close waits for
+// code that does not look at its context. What it does may have happened.
+func TestExecute_ProgramsCodeNeverReturns_IsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(p *idem.Policy, wait func()) http.RoundTripper{
+		"reconcile": func(p *idem.Policy, wait func()) http.RoundTripper {
+			p.Reconcile = func(context.Context, *idem.Intent) (idem.Resolution, error) {
+				wait()
+				return idem.Resolution{State: idem.Failed}, nil
+			}
+			return clientkit.RoundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("lost") })
+		},
+		"transport": func(_ *idem.Policy, wait func()) http.RoundTripper {
+			return clientkit.RoundTrip(func(*http.Request) (*http.Response, error) { wait(); return nil, errors.New("lost") })
+		},
+		"authorize": func(p *idem.Policy, wait func()) http.RoundTripper {
+			p.Authorize = func(*http.Request) error { wait(); return nil }
+			return clientkit.RoundTrip(func(*http.Request) (*http.Response, error) { panic("sent after it was given up") })
+		},
+		"verdict": func(p *idem.Policy, wait func()) http.RoundTripper {
+			p.Contract.Verdict = func(*http.Response, []byte) idem.Verdict { wait(); return idem.ReplyRefused }
+			return clientkit.Instant{Body: "{}"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forever, over := make(chan struct{}), make(chan struct{})
+			p := brief()
+			path := testkit.NewPath(t)
+			base := set(&p, func() { defer close(over); <-forever })
+			c, err := idem.Open(path, idem.WithPolicy("*", p), idem.WithTransport(base), idem.WithGrace(time.Millisecond))
+			require.NoError(t, err)
+			require.ErrorIs(t, doSent(t, c), idem.ErrInDoubt)
+			require.NoError(t, c.Close())
+			close(forever)
+			<-over
+			all := clientkit.ReadJournal(t, path)
+			require.Len(t, all, 1)
+			require.Equal(t, idem.InDoubt, all[0].State(), "what comes too late is ignored")
+			require.Contains(t, fmt.Sprint(all[0].History()), "did not return within")
+		})
+	}
+}
+
+// TestExecute_TransportReturnsLate_RecordsTheSuccess: promise 4. A proven success is the
+// outcome, however late it comes; until then nothing is sent beside it.
+func TestExecute_TransportReturnsLate_RecordsTheSuccess(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", brief()), idem.WithGrace(time.Millisecond),
+		idem.WithTransport(clientkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+			<-goOn
+			return clientkit.Instant{Body: "{}"}.RoundTrip(r)
+		})))
+	require.ErrorIs(t, doSent(t, c), idem.ErrInDoubt)
+	require.ErrorContains(t, doSent(t, c), "still runs here")
+	close(goOn)
+	waitState(t, c, idem.Succeeded)
+	require.Equal(t, "{}", string(only(t, c).Outcome()))
+}
+
+// TestDo_InsideItsOwnExecution_IsAnErrorAtOnce: it would wait for itself, and so would
+// Close. The context says so, at any depth.
+func TestDo_InsideItsOwnExecution_IsAnErrorAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{"reconcile", "authorize", "transport", "observer", "observer of the attempt", "child"} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			var c *idem.Client
+			var inner []error
+			again := func(ctx context.Context, at string) {
+				if at == place && inner == nil {
+					inner = []error{} // once
+					_, err := c.Do(testkit.NewInvoice(t, "http://localhost", 500).WithContext(ctx), clientkit.Order())
+					inner = append(inner, err)
+				}
+			}
+			p := clientkit.Stripe()
+			p.Retry.MaxAttempts = 1
+			p.Authorize = func(r *http.Request) error { again(r.Context(), "authorize"); return nil }
+			p.Reconcile = func(ctx context.Context, _ *idem.Intent) (idem.Resolution, error) {
+				again(ctx, "reconcile")
+				return idem.Resolution{State: idem.Succeeded, Result: []byte("{}")}, nil
+			}
+			c = clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p),
+				idem.WithObserver(inside(again)),
+				idem.WithTransport(clientkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+					again(r.Context(), "transport")
+					if place == "child" && r.URL.Path != "/child" { // another intent's execution asks for this one's
+						req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "http://localhost/child", nil)
+						require.NoError(t, err)
+						_, err = c.Do(req, idem.Operation{Name: "child", ID: "1"})
+						require.NoError(t, err)
+					} else if place == "child" {
+						again(r.Context(), place)
+					}
+					if place == "reconcile" {
+						return nil, errors.New("lost")
+					}
+					return clientkit.Instant{Body: "{}"}.RoundTrip(r)
+				})))
+			resp, err := c.Do(testkit.NewInvoice(t, "http://localhost", 500), clientkit.Order())
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Len(t, inner, 1)
+			require.ErrorContains(t, inner[0], "would wait for itself")
+		})
+	}
+}
+
+// inside is an Observer that uses the client.
+type inside func(ctx context.Context, at string)
+
+func (f inside) Start(ctx context.Context, e idem.Event) context.Context {
+	if e.Attempt == 0 {
+		f(ctx, "observer")
+	} else {
+		f(ctx, "observer of the attempt")
+	}
+	return ctx
+}
+
+func (inside) End(context.Context, idem.Event) {}
+
+// TestDo_ServerSwitchesProtocols_IsInDoubt: neither Do nor Close waits for a reply that
+// never comes.
+func TestDo_ServerSwitchesProtocols_IsInDoubt(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		conn, _, hijackErr := http.NewResponseController(w).Hijack()
+		if errors.Join(err, hijackErr) == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		}
+	}))
+	t.Cleanup(s.Close)
+	p := clientkit.Stripe()
+	p.Retry.MaxAttempts = 1
+	c := clientkit.NewClient(t, testkit.NewPath(t), idem.WithPolicy("*", p))
+	_, err := c.Do(testkit.NewInvoice(t, s.URL, 500), clientkit.Order())
+	require.ErrorIs(t, err, idem.ErrInDoubt)
+	require.ErrorContains(t, err, "101")
 }
