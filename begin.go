@@ -196,3 +196,17 @@ func (c *Client) beginAgain(ctx context.Context, in *Intent, conflict journal.Co
 	in.become(now)
 	return nil
 }
+
+// heldBack returns why Recover does not carry out an intent that a claim found to
+// conflict with others.
+func heldBack(rec *journal.Record, conflict journal.Conflict, other *journal.Record) error {
+	kind, why := ErrMismatch, "has a successor"
+	if conflict == journal.ConflictDuplicate {
+		kind, why = ErrDuplicate, "is the same as"
+	}
+	key := rec.Key
+	if other != nil {
+		key = other.Key
+	}
+	return failure(kind, nil, "%s %s, key %s; nothing was sent", describe(rec), why, key)
+}

@@ -189,6 +189,39 @@ func TestClaim_DuplicateSucceededInTheWindow_FirstIsNotSent(t *testing.T) {
 	}
 }
 
+// TestRecover_ReleasedIntentLostItsPlace_IsSkippedWithTheReason: what was begun and
+// never sent does not go beyond a budget, or beside a duplicate, by way of Recover.
+func TestRecover_ReleasedIntentLostItsPlace_IsSkippedWithTheReason(t *testing.T) {
+	t.Parallel()
+	for reason, set := range map[string]func(p *idem.Policy){
+		"limit":     func(p *idem.Policy) { p.Limit = idem.Limit{Intents: 1, Per: time.Hour} },
+		"duplicate": func(p *idem.Policy) { p.Window = time.Hour },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			w := clientkit.NewWorld(t)
+			p := clientkit.Stripe()
+			set(&p)
+			clock := &clientkit.Wall{}
+			open := func() *idem.Client {
+				return w.Open(idem.WithPolicy("*", p), idem.WithClock(clock.Now))
+			}
+			c := open()
+			_, err := c.Begin(testkit.Context(t), idem.Operation{Name: "charge", ID: "first"}, w.Invoice(100))
+			require.NoError(t, err)
+			require.NoError(t, c.Close()) // released, never sent
+			clock.Set(2 * time.Hour)
+			c = open()
+			_, err = c.Do(w.Invoice(100), idem.Operation{Name: "charge", ID: "second"})
+			require.NoError(t, err)
+			report, err := c.Recover(testkit.Context(t))
+			require.NoError(t, err)
+			require.Equal(t, idem.Report{Skipped: 1, Reasons: map[string]int{reason: 1}}, report)
+			require.Len(t, w.Server.Effects(), 1)
+		})
+	}
+}
+
 // TestResolve_NotDoneAndAgain_NextCallSendsUnderANewKey: a person says that it was not
 // sent and should be: the same Do and Recover send nothing, the next call does, once.
 func TestResolve_NotDoneAndAgain_NextCallSendsUnderANewKey(t *testing.T) {

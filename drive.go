@@ -83,6 +83,9 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) 
 		if !again {
 			return reply, err
 		}
+		if r.conflict != journal.NoConflict && ctx.Value(recoverKey) != nil {
+			return nil, heldBack(rec, r.conflict, r.other) // Recover begins nothing
+		}
 		if r.conflict != journal.NoConflict {
 			if err := c.beginAgain(ctx, in, r.conflict, r.other, p); err != nil {
 				return nil, err

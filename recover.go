@@ -30,6 +30,10 @@ type Report struct {
 	//   - "tool not registered": no tool has the operation's name.
 	//   - "input does not decode": the journaled input does not fit the tool's input type,
 	//     or the journaled request cannot be read.
+	//   - "duplicate": it was never sent, and the same payload was begun since under
+	//     another ID inside Policy.Window.
+	//   - "limit": it was never sent, and Policy.Limit has no room for it now.
+	//   - "superseded": another payload was begun under its identity.
 	//   - "stopped": ctx ended, or the client was closed.
 	//   - "journal error": the journal failed.
 	Reasons map[string]int
@@ -145,6 +149,12 @@ func (c *Client) recoverOne(ctx context.Context, in *Intent) (state State, skipp
 		return state, skipStopped, nil
 	case errors.Is(err, ErrClosed):
 		return state, skipStopped, err
+	case errors.Is(err, ErrDuplicate):
+		return state, skipDuplicate, c.noteSkipped(ctx, r, skipDuplicate)
+	case errors.Is(err, ErrLimit):
+		return state, skipLimit, c.noteSkipped(ctx, r, skipLimit)
+	case errors.Is(err, ErrMismatch):
+		return state, skipSuperseded, c.noteSkipped(ctx, r, skipSuperseded)
 	}
 	c.logSkipped(r, skipJournal)
 	return state, skipJournal, err

@@ -21,6 +21,9 @@ const (
 	skipCredentials = "credentials missing"
 	skipTool        = "tool not registered"
 	skipInput       = "input does not decode"
+	skipDuplicate   = "duplicate"
+	skipLimit       = "limit"
+	skipSuperseded  = "superseded"
 	skipStopped     = "stopped"
 	skipJournal     = "journal error"
 )

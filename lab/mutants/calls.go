@@ -12,7 +12,7 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "attempt ends with its caller", Breaks: "the cancelled context of one caller ends the attempt that others wait for",
-			Edits:   []Edit{{"r.base = context.WithoutCancel(ctx)\n\tctx, r.cancel", "r.base = ctx\n\tctx, r.cancel"}},
+			Edits:   []Edit{{"r.base = &intentContext{context.WithoutCancel(ctx), in}", "r.base = &intentContext{ctx, in}"}},
 			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
 		},
 		{

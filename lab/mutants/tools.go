@@ -12,7 +12,7 @@ func toolMutants() []Mutant {
 		},
 		{
 			Name: "error is a failure", Breaks: "any error of a tool counts as proof that nothing happened",
-			Edits:   []Edit{{`return found(lifecycle.Unknown, "error", back.err)`, `return found(lifecycle.Refused, "error", back.err)`}},
+			Edits:   []Edit{{`return found(lifecycle.Unknown, "error", back.out.err)`, `return found(lifecycle.Refused, "error", back.out.err)`}},
 			Killers: []string{"TestAToolSaysWhatItKnows"},
 		},
 		{
@@ -22,7 +22,7 @@ func toolMutants() []Mutant {
 		},
 		{
 			Name: "late success dropped", Breaks: "the late result of a tool that timed out is not recorded",
-			Edits:   []Edit{{"c.recordLate(rec, c.judgeTool(call, back))", "_ = c.judgeTool(call, back)"}},
+			Edits:   []Edit{{"c.recordLate(rec, x)", "_ = x"}},
 			Killers: []string{"TestAToolThatOutlivesItsTimeIsInDoubt", "TestWhatComesLateAndIsNoSuccessIsAnAuditRow"},
 		},
 		{
