@@ -66,7 +66,7 @@ func (w *world) judge(ctx context.Context, client *idem.Client, journal idem.Jou
 	return found, nil
 }
 
-// parked is how many owners may die over an intent before nobody tries any more.
+// parked is the greatest number of takeovers with which Recover sends an intent.
 const parked = 5
 
 // hopeless tells whether the far side stored a failure that says nothing: asked
