@@ -3,6 +3,7 @@ package idem
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/idem-go/idem/internal/lifecycle"
@@ -29,7 +30,7 @@ func (c *Client) releaseIdle() {
 			c.prune(c.stopped) // it goes on the next time
 			pruned = time.Now()
 		}
-		c.saveAll() // its error is told to whoever asks for that intent, and by Close
+		c.saveAll(c.stopped) // its error is told to whoever asks for that intent, and by Close
 	}
 }
 
@@ -51,7 +52,8 @@ func (c *Client) releaseAll() { c.release(0) }
 const releasers = 64
 
 // release writes a row for each intent that was begun at least so long ago and is
-// not being executed: it was never sent, and is anybody's.
+// not being executed: it was never sent, and is anybody's. It ends with the first row
+// that the journal does not take: each of the others would wait as long.
 func (c *Client) release(age time.Duration) {
 	type held struct {
 		key   string
@@ -69,19 +71,26 @@ func (c *Client) release(age time.Duration) {
 	}
 	c.mu.Unlock()
 	var wg sync.WaitGroup
+	var failed atomic.Bool
 	slots := make(chan struct{}, releasers) // together they share transactions
 	for _, intent := range idle {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			defer intent.letGo()
+			if failed.Load() {
+				return
+			}
 			now := c.clock.Now()
 			// A failure loses nothing: the next owner then has to take it for one that
 			// may have been sent.
-			c.journal.Change(context.WithoutCancel(c.stopped), &journal.Change{
+			_, _, err := c.journal.Change(context.WithoutCancel(c.stopped), &journal.Change{
 				Key: intent.key, Kind: journal.Released, At: now, Reason: "never sent",
 				Summary: lifecycle.ReleaseUnsent(now),
 			})
+			if err != nil {
+				failed.Store(true)
+			}
 		})
 	}
 	wg.Wait()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/idem-go/idem/internal/clock"
 	"github.com/idem-go/idem/internal/fingerprint"
@@ -217,9 +218,13 @@ func (c *Client) admit(ctx context.Context, op Operation) (Operation, error) {
 	return op, nil
 }
 
+// closeLimit bounds what Close records at last. Each write waits for other processes.
+const closeLimit = 30 * time.Second
+
 // Close forbids new sends, waits until the attempts under way are recorded, each
 // bounded by its AttemptTimeout, gives up what was begun and never sent, and
-// closes the journal; its lock goes last. Calls that wait get ErrClosed, or an
+// closes the journal; its lock goes last. What the journal does not take within half a
+// minute is given up: the next owner then takes it for what may have been sent. Calls that wait get ErrClosed, or an
 // in-doubt error where something was sent. Closing again does nothing.
 func (c *Client) Close() error {
 	c.mu.Lock()
@@ -236,7 +241,9 @@ func (c *Client) Close() error {
 	c.stop()
 	c.work.Wait()
 	c.releaseAll()
-	errs := []error{c.saveAll(), c.saveClock()}
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	errs := []error{c.saveAll(ctx), c.saveClock()}
 	if own, ok := c.transport.(*http.Transport); ok && c.options.transport == nil {
 		own.CloseIdleConnections()
 	}

@@ -123,7 +123,7 @@ func (r *run) mayWrite() func() bool {
 // whether there is nothing left to do.
 func (r *run) lookAgain() (done bool) {
 	c := r.client
-	if reply, err := c.saveOne(r.record.Key); err != nil {
+	if reply, err := c.saveOne(context.Background(), r.record.Key); err != nil {
 		r.reply, r.err = reply, err
 		return true
 	}

@@ -177,14 +177,14 @@ func (c *Client) unrecorded(rec *journal.Record, change *journal.Change, err err
 
 // saveOne tries again to record what is known of an intent. Its error comes with
 // the outcome, where that is what is known.
-func (c *Client) saveOne(key string) (*journal.Reply, error) {
+func (c *Client) saveOne(ctx context.Context, key string) (*journal.Reply, error) {
 	c.mu.Lock()
 	known, ok := c.unsaved[key]
 	c.mu.Unlock()
 	if !ok {
 		return nil, nil
 	}
-	conflict, standing, err := c.journal.Change(context.Background(), known.change)
+	conflict, standing, err := c.journal.Change(ctx, known.change)
 	if err != nil {
 		return known.change.Reply, c.unrecorded(known.record, known.change, err)
 	}
@@ -200,8 +200,8 @@ func (c *Client) saveOne(key string) (*journal.Reply, error) {
 	return nil, nil
 }
 
-// saveAll tries again to record everything that is known.
-func (c *Client) saveAll() error {
+// saveAll tries again to record everything that is known, until ctx ends.
+func (c *Client) saveAll(ctx context.Context) error {
 	c.mu.Lock()
 	keys := make([]string, 0, len(c.unsaved))
 	for key := range c.unsaved {
@@ -210,7 +210,7 @@ func (c *Client) saveAll() error {
 	c.mu.Unlock()
 	var errs []error
 	for _, key := range keys {
-		_, err := c.saveOne(key)
+		_, err := c.saveOne(ctx, key)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,7 @@ func (children) Holder(l *testkit.Link) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := f.Wait(context.Background(), args.Slot)
+	unlock, err := f.Wait(context.Background(), args.Slot, time.Hour)
 	if err != nil {
 		return err
 	}

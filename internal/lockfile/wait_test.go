@@ -3,6 +3,7 @@ package lockfile_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +15,7 @@ func TestWait_SlotFree_LocksItUntilUnlock(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	first, second := open(t, path), open(t, path)
-	unlock, err := first.Wait(testkit.Context(t), lockfile.WriterQueueSlot)
+	unlock, err := first.Wait(testkit.Context(t), lockfile.WriterQueueSlot, time.Hour)
 	require.NoError(t, err)
 	requireTry(t, second, lockfile.WriterQueueSlot, false)
 	unlock()
@@ -40,7 +41,7 @@ func (w *waiter) Done() <-chan struct{} {
 func wait(ctx context.Context, f *lockfile.File) (*waiter, chan error) {
 	w, result := &waiter{ctx, make(chan struct{}, 1)}, make(chan error, 1)
 	go func() {
-		_, err := f.Wait(w, lockfile.WriterQueueSlot)
+		_, err := f.Wait(w, lockfile.WriterQueueSlot, time.Hour)
 		result <- err
 	}()
 	return w, result
@@ -83,6 +84,6 @@ func TestWait_ClosedFile_Fails(t *testing.T) {
 	t.Parallel()
 	f := open(t, newPath(t))
 	require.NoError(t, f.Close())
-	_, err := f.Wait(testkit.Context(t), lockfile.OpeningSlot)
+	_, err := f.Wait(testkit.Context(t), lockfile.OpeningSlot, time.Hour)
 	require.ErrorContains(t, err, "the lock file "+f.Path())
 }

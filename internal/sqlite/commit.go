@@ -22,6 +22,9 @@ type committer struct {
 	turn func(ctx context.Context) (func(), error) // this process's turn among processes
 	also func(c *conn) error                       // what rides along with a transaction that writes
 
+	busyLimit time.Duration // how long a process that holds SQLite's write lock is waited for
+	suspects  func() string // says which process that can be
+
 	done func(committed bool) // told how that went
 
 	mu      sync.Mutex
@@ -225,9 +228,6 @@ func (q *committer) write(left []*write, err error) {
 	}
 }
 
-// busyLimit is how long a foreign writer that holds the lock is waited for.
-const busyLimit = 10 * time.Second
-
 // transaction ends the transaction that was begun, with the rows of a batch.
 func (q *committer) transaction(batch []*write) (failed *write, err error) {
 	q.conn.changed, q.conn.last, q.conn.newest = false, rowMark{}, -1
@@ -273,8 +273,8 @@ func (q *committer) begin(ctx context.Context) error {
 		if err == nil || !isBusy(err) {
 			return plain(err)
 		}
-		if waited >= busyLimit {
-			return fmt.Errorf("another program, such as a sqlite3 shell, has held the journal's write lock for %v: end its transaction: %w", busyLimit, err)
+		if waited >= q.busyLimit {
+			return heldLock(q.busyLimit, q.suspects(), err)
 		}
 		step = min(max(2*step, time.Millisecond), 25*time.Millisecond)
 		timer := time.NewTimer(step)
@@ -286,6 +286,11 @@ func (q *committer) begin(ctx context.Context) error {
 		}
 		waited += step
 	}
+}
+
+// heldLock is the error of a wait for SQLite's write lock.
+func heldLock(d time.Duration, suspects string, err error) error {
+	return fmt.Errorf("another process has held the journal's write lock for %v: %s; a program such as a sqlite3 shell has to end its transaction: %w", d, suspects, err)
 }
 
 // commitFailed says what a COMMIT that failed means. Whether the rows are durable

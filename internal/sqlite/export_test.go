@@ -22,6 +22,24 @@ func Queries() map[string]string {
 // SetMaxOutcomes sets how many outcomes one intent can have.
 func (s *Store) SetMaxOutcomes(n int64) { s.maxOutcomes = n }
 
+// OpenWaiting is Open with other bounds of the waits for other processes: turn for the
+// slots of the lock file and for other goroutines, and writeLock for SQLite's lock.
+func OpenWaiting(path string, turn, writeLock time.Duration) (*Store, error) {
+	return open(path, waits{turn: turn, writeLock: writeLock})
+}
+
+// HoldReaders takes every connection that reads until they are released.
+func (s *Store) HoldReaders() (release func()) {
+	for range poolSize {
+		s.readers.slots <- struct{}{}
+	}
+	return func() {
+		for range poolSize {
+			<-s.readers.slots
+		}
+	}
+}
+
 // QueuedWrites returns how many callers wait for their write.
 func (s *Store) QueuedWrites() int {
 	s.q.mu.Lock()

@@ -3,11 +3,13 @@
 package sqlite_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/internal/lockfile"
 	"github.com/idem-go/idem/internal/sqlite"
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
@@ -19,6 +21,50 @@ type children struct{}
 // Agent is a client that does what its parent tells it.
 func (children) Agent(l *testkit.Link) error {
 	return clientkit.AgentChild(l, func(clientkit.AgentArgs) []idem.Option { return nil })
+}
+
+// Slot locks a slot of a journal's lock file, and says so.
+func (children) Slot(l *testkit.Link) error {
+	var args heldSlot
+	if err := l.Args(&args); err != nil {
+		return err
+	}
+	f, err := lockfile.Open(args.Path + ".owners")
+	if err == nil {
+		_, err = f.Try(args.Slot)
+	}
+	if err != nil {
+		return err
+	}
+	l.Say("held")
+	l.Hear()
+	return f.Close()
+}
+
+// heldSlot is what Slot holds.
+type heldSlot struct {
+	Path string
+	Slot int64
+}
+
+// Transaction opens a journal and begins a transaction of its own that writes.
+func (children) Transaction(l *testkit.Link) error {
+	var path string
+	if err := l.Args(&path); err != nil {
+		return err
+	}
+	s, err := sqlite.Open(path)
+	if err != nil {
+		return err
+	}
+	release, err := s.HoldTransaction()
+	if err != nil {
+		return err
+	}
+	l.Say("held")
+	l.Hear()
+	release()
+	return errors.Join(s.Pragma("busy_timeout = 0"), s.Close()) // behind the transaction
 }
 
 // Witness reads a journal as plain SQLite.

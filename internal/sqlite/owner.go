@@ -4,7 +4,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/idem-go/idem/internal/lockfile"
@@ -27,12 +26,10 @@ func (s *Store) own(ctx context.Context) error {
 	if s.me() != 0 {
 		return nil
 	}
-	select {
-	case s.owning <- struct{}{}:
-		defer func() { <-s.owning }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.waitHere(ctx, s.owning, "the first write of this process"); err != nil {
+		return err
 	}
+	defer func() { <-s.owning }()
 	if s.me() != 0 {
 		return nil
 	}
@@ -120,9 +117,5 @@ func (s *Store) turn(ctx context.Context) (func(), error) {
 	if err := s.same(); err != nil {
 		return nil, err
 	}
-	unlock, err := s.locks.Wait(ctx, lockfile.WriterQueueSlot)
-	if err != nil && errors.Is(err, ctx.Err()) {
-		return nil, fmt.Errorf("waiting for other writers of the journal: %w", err)
-	}
-	return unlock, err
+	return s.waitSlot(ctx, lockfile.WriterQueueSlot, "the queue of the journal's writers")
 }

@@ -3,6 +3,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 
 	"github.com/idem-go/idem/journal"
@@ -53,7 +54,9 @@ func (p *pool) close() error {
 
 // read borrows a connection that reads.
 func (s *Store) read(use func(c *conn) error) error {
-	s.readers.slots <- struct{}{}
+	if err := s.waitHere(context.Background(), s.readers.slots, "the connections that read"); err != nil {
+		return err
+	}
 	defer func() { <-s.readers.slots }()
 	c, err := s.readers.take()
 	if err != nil {

@@ -98,10 +98,10 @@ func (s *Store) flushCounts() {
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.stop:
+		case <-s.stopped.Done():
 			return
 		case <-tick.C:
-			s.saveCounts(context.Background()) // what fails waits on, and Close says so
+			s.saveCounts(s.stopped) // what fails waits on, and Close says so
 		}
 	}
 }

@@ -59,12 +59,16 @@ type Store struct {
 	settled hints   // identities that this opener saw settled
 	replays replays // some of their intents
 
-	stop chan struct{}
-	work sync.WaitGroup
+	waits   waits
+	stopped context.Context // ends when the store is closed
+	stop    context.CancelFunc
+	work    sync.WaitGroup
 }
 
 // openSQLite opens or makes the journal at path.
-func Open(path string) (*Store, error) {
+func Open(path string) (*Store, error) { return open(path, usualWaits()) }
+
+func open(path string, w waits) (*Store, error) {
 	if path == "" {
 		return nil, errors.New("idem: Open needs the path of the journal, such as \"agent.db\"")
 	}
@@ -78,12 +82,14 @@ func Open(path string) (*Store, error) {
 	s := &Store{
 		path: whole, owning: make(chan struct{}, 1),
 		owned: map[string]holding{}, kinds: map[kindKey]int64{}, names: map[int64]kindKey{},
-		counts: map[countKey]journal.Counter{}, stop: make(chan struct{}), maxOutcomes: generations,
+		counts: map[countKey]journal.Counter{}, waits: w, maxOutcomes: generations,
 		beginnings: sync.Pool{New: func() any { return &beginning{} }},
 		changings:  sync.Pool{New: func() any { return &changing{} }},
 	}
-	s.readers = newPool(s.dsn(connection + "&_query_only=1"))
+	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.readers = newPool(s.dsn(s.connection() + "&_query_only=1"))
 	if err := s.open(); err != nil {
+		s.stop()
 		s.closeFiles()
 		return nil, fmt.Errorf("idem: opening the journal %s: %w", path, err)
 	}
@@ -106,7 +112,7 @@ func (s *Store) open() error {
 	}
 	// One opener at a time: making a journal, and switching one to WAL, do not wait
 	// for each other otherwise.
-	unlock, err := s.locks.Wait(context.Background(), lockfile.OpeningSlot)
+	unlock, err := s.waitSlot(context.Background(), lockfile.OpeningSlot, "the turn to open the journal")
 	if err != nil {
 		return err
 	}
@@ -120,13 +126,13 @@ func (s *Store) open() error {
 		}
 	}
 	if err := s.connect(); err != nil {
-		return plain(err)
+		return s.busy(plain(err))
 	}
 	if s.file, err = os.Stat(s.path); err != nil {
 		return err
 	}
 	if err := s.migrate(); err != nil {
-		return err
+		return s.busy(err)
 	}
 	// From here on the committer waits for the write lock by itself: SQLite's own
 	// wait cannot be ended by a caller's ctx.
@@ -190,11 +196,11 @@ func (s *Store) inspect() (isNew bool, err error) {
 }
 
 func (s *Store) identifyFile(mode string) error {
-	c, err := openConn(s.dsn("_busy_timeout=10000&mode=" + mode))
+	c, err := openConn(s.dsn(fmt.Sprintf("_busy_timeout=%d&mode=%s", s.waits.writeLock.Milliseconds(), mode)))
 	if err != nil {
-		return plain(err)
+		return s.busy(plain(err))
 	}
-	return errors.Join(s.identify(c), c.close())
+	return errors.Join(s.busy(s.identify(c)), c.close())
 }
 
 // identify tells whether the file is a journal that this version can read. It looks
@@ -241,15 +247,26 @@ func (s *Store) dsn(options string) string {
 	return u.String()
 }
 
-const connection = "mode=rw&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate&_busy_timeout=10000"
+// connection returns the options of a connection that is kept.
+func (s *Store) connection() string {
+	return fmt.Sprintf("mode=rw&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate&_busy_timeout=%d", s.waits.writeLock.Milliseconds())
+}
+
+// busy says of a lock of SQLite's that was waited for in vain which process may hold it.
+func (s *Store) busy(err error) error {
+	if !isBusy(err) {
+		return err
+	}
+	return heldLock(s.waits.writeLock, s.suspects(), err)
+}
 
 // connect opens the writing connection.
 func (s *Store) connect() error {
-	c, err := openConn(s.dsn(connection))
+	c, err := openConn(s.dsn(s.connection()))
 	if err != nil {
 		return err
 	}
-	s.q = &committer{conn: c, turn: s.turn, also: s.takeCounts, done: s.written}
+	s.q = &committer{conn: c, turn: s.turn, also: s.takeCounts, done: s.written, busyLimit: s.waits.writeLock, suspects: s.suspects}
 	if err := s.identify(c); err != nil {
 		return err
 	}
@@ -364,7 +381,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	close(s.stop)
+	s.stop()
 	s.work.Wait()
 	err := s.saveCounts(context.Background())
 	return errors.Join(err, s.closeFiles())

@@ -32,7 +32,7 @@ func ownerMutants() []Mutant {
 		},
 		{
 			Name: "no writer queue", Breaks: "a process that writes without pause keeps the others from writing",
-			Edits:   []Edit{{"unlock, err := s.locks.Wait(ctx, lockfile.WriterQueueSlot)", "unlock, err := func() {}, error(nil)"}},
+			Edits:   []Edit{{"return s.waitSlot(ctx, lockfile.WriterQueueSlot, \"the queue of the journal's writers\")", "return func() {}, nil"}},
 			Killers: []string{"TestProcessesTakeTurns"},
 		},
 		{
