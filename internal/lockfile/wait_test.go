@@ -87,3 +87,11 @@ func TestWait_ClosedFile_Fails(t *testing.T) {
 	_, err := f.Wait(testkit.Context(t), lockfile.OpeningSlot, time.Hour)
 	require.ErrorContains(t, err, "the lock file "+f.Path())
 }
+
+func TestWait_LimitReached_ReturnsErrHeld(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	startHolder(t, path, lockfile.WriterQueueSlot)
+	_, err := open(t, path).Wait(testkit.Context(t), lockfile.WriterQueueSlot, time.Millisecond)
+	require.Equal(t, lockfile.ErrHeld, err)
+}
