@@ -2,8 +2,10 @@ package idem_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/idem-go/idem"
 	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/internal/testkit/clientkit"
+	"github.com/idem-go/idem/journal"
 )
 
 // Who waits, for how long, and how Close ends it. An attempt belongs to no caller:
@@ -212,4 +215,51 @@ func TestAnIdleBeginIsReleased(t *testing.T) {
 	p.Tell("do")
 	require.Equal(t, "200 "+got.Body, p.Hear())
 	require.Len(t, w.Server.Arrivals(), 1)
+}
+
+// stuckJournal takes no changes: as one does whose lock a stopped process holds, after
+// the wait for that lock.
+type stuckJournal struct {
+	idem.Journal
+	mu      sync.Mutex
+	changes []*journal.Change
+	bounded int // of those, how many came with a deadline
+}
+
+var errStuck = errors.New("process 1234 (stopped: T) has the journal open")
+
+func (s *stuckJournal) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes = append(s.changes, c)
+	if _, ok := ctx.Deadline(); ok {
+		s.bounded++
+	}
+	return nil, false, errStuck
+}
+
+// TestClose_JournalStuck_DoesNotWaitForEachIntent: each row waits for the lock anew, so
+// one that fails ends the releasing, and the outcomes that are left share a deadline.
+func TestClose_JournalStuck_DoesNotWaitForEachIntent(t *testing.T) {
+	t.Parallel()
+	w := clientkit.NewWorld(t)
+	j, err := idem.OpenJournal(w.Path)
+	require.NoError(t, err)
+	stuck := &stuckJournal{Journal: j}
+	c, err := idem.New(stuck, idem.WithPolicy("*", clientkit.Stripe()), idem.WithIdleRelease(time.Hour))
+	require.NoError(t, err)
+	_, err = c.Do(w.Invoice(500), clientkit.Order())
+	require.ErrorIs(t, err, idem.ErrUnrecorded)
+	require.ErrorIs(t, err, errStuck)
+	const idle, atOnce = 200, 64
+	for i := range idle {
+		_, err := c.Begin(testkit.Context(t), idem.Operation{Name: "create_invoice", ID: fmt.Sprint(i)}, w.Invoice(1))
+		require.NoError(t, err)
+	}
+	stuck.changes, stuck.bounded = nil, 0
+	require.ErrorIs(t, c.Close(), errStuck)
+	require.LessOrEqual(t, len(stuck.changes), atOnce+1)
+	require.Equal(t, 1, stuck.bounded, "the outcome")
+	require.Equal(t, journal.Settled, stuck.changes[len(stuck.changes)-1].Kind)
+	w.Unchecked = append(w.Unchecked, stuck.changes[len(stuck.changes)-1].Key)
 }

@@ -20,6 +20,7 @@ var errNoProgress = errors.New("the journal answers otherwise each time it is as
 // drive carries an intent out, or joins whoever does, and returns its outcome.
 func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) {
 	joined, looks := false, 0
+	var polled time.Duration // since the intent of another process changed last
 	first, _ := in.snapshot()
 	p := c.policyOf(first)
 	for {
@@ -59,8 +60,15 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) 
 				return nil, forgotten(rec)
 			case lifecycle.DecideWait:
 				c.mu.Unlock()
+				if polled >= c.ownerLimit(p) {
+					return nil, c.gaveUp(rec, errOwnerSilent)
+				}
 				if err := c.poll(ctx, in, rec); err != nil {
 					return nil, err
+				}
+				polled += c.options.pollTime
+				if now, _ := in.snapshot(); now.Summary().Version != rec.Summary().Version {
+					polled = 0
 				}
 				joined = true
 				continue
@@ -95,6 +103,18 @@ func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) 
 			return nil, c.gaveUp(rec, errNoProgress)
 		}
 	}
+}
+
+var errOwnerSilent = errors.New("another process that lives has had the intent for longer than all of its attempts take: " +
+	"look for a stopped process (state T in ps) that has the journal open, and continue or end it")
+
+// ownerLimit returns how long another process that lives may have an intent without
+// changing it: for all attempts of one call and the waits between them, for
+// Policy.Reconcile, and for six graces more, which is half a minute by default.
+func (c *Client) ownerLimit(p *Policy) time.Duration {
+	r := p.Retry.withDefaults()
+	attempts := time.Duration(r.MaxAttempts) * (r.AttemptTimeout + retryAfterFactor*r.MaxBackoff)
+	return attempts + r.AttemptTimeout + 6*c.options.grace
 }
 
 // start makes an execution known, for carryOut. The context ends waits between its

@@ -238,3 +238,27 @@ func TestAttempt_StoppedPastTheRetention_SendsNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestDo_OwnerStopped_IsBounded: a process that is stopped keeps its intent, and a caller
+// without a deadline does not wait for it for ever.
+func TestDo_OwnerStopped_IsBounded(t *testing.T) {
+	t.Parallel()
+	w := clientkit.NewWorld(t)
+	require.NoError(t, w.Server.Script(clientkit.HoldReply()))
+	p := w.Agent(clientkit.AgentArgs{ID: "order-1", Cents: 500})
+	w.Begin(p)
+	p.Tell("start")
+	p.Expect("started")
+	require.NoError(t, w.Server.WaitEffects(testkit.Context(t), 1))
+	require.NoError(t, p.Cmd.Process.Signal(syscall.SIGSTOP))
+	policy := clientkit.Stripe()
+	policy.Retry = idem.Retry{MaxAttempts: 1, MinBackoff: 1, MaxBackoff: 1, AttemptTimeout: time.Millisecond}
+	c := w.Open(idem.WithPolicy("create_invoice", policy), idem.WithGrace(time.Millisecond))
+	_, err := c.Do(w.Invoice(500), clientkit.Order())
+	require.ErrorIs(t, err, idem.ErrInDoubt, "that process may have sent it")
+	require.ErrorContains(t, err, "stopped process")
+	w.Server.Release()
+	require.NoError(t, p.Cmd.Process.Signal(syscall.SIGCONT))
+	require.Contains(t, p.Hear(), "200 ")
+	require.Len(t, w.Server.Arrivals(), 1)
+}
