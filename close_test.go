@@ -228,14 +228,14 @@ type stuckJournal struct {
 
 var errStuck = errors.New("process 1234 (stopped: T) has the journal open")
 
-func (s *stuckJournal) Change(ctx context.Context, c *journal.Change) (*journal.Record, bool, error) {
+func (s *stuckJournal) Change(ctx context.Context, c *journal.Change) (journal.Conflict, *journal.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes = append(s.changes, c)
 	if _, ok := ctx.Deadline(); ok {
 		s.bounded++
 	}
-	return nil, false, errStuck
+	return journal.NoConflict, nil, errStuck
 }
 
 // TestClose_JournalStuck_DoesNotWaitForEachIntent: each row waits for the lock anew, so
