@@ -24,6 +24,14 @@ type intentContext struct {
 	in *Intent
 }
 
+// workingFor returns ctx as the context of what is called for an intent.
+func workingFor(ctx context.Context, in *Intent) context.Context {
+	if c, ok := ctx.(*intentContext); ok && c.in == in {
+		return ctx
+	}
+	return &intentContext{ctx, in}
+}
+
 // Value implements context.Context.
 func (c *intentContext) Value(key any) any {
 	switch key {

@@ -127,7 +127,8 @@ func (c *Client) start(ctx context.Context, in *Intent, rec *journal.Record, p *
 	fresh = fresh && idle.version == rec.Summary().Version
 	r = &run{client: c, in: in, policy: p, retry: p.Retry.withDefaults(), done: make(chan struct{}), waiters: 1, record: rec}
 	// The caller's values, such as a trace, go along; its end does not.
-	r.base = &intentContext{context.WithoutCancel(ctx), in}
+	r.own = intentContext{context.WithoutCancel(ctx), in}
+	r.base = &r.own
 	ctx, r.cancel = context.WithCancel(r.base)
 	c.runs[rec.Key] = r
 	c.work.Add(1)

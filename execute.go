@@ -20,6 +20,7 @@ type run struct {
 	retry  Retry
 	cancel context.CancelFunc // ends waits between attempts
 	base   context.Context    // what the attempts work on: it has no end
+	own    intentContext      // what base is at first
 	done   chan struct{}
 
 	// Guarded by client.mu.
@@ -33,6 +34,7 @@ type run struct {
 	before   journal.Summary   // as it was before the last attempt,
 	at       time.Time         // which began then
 	last     wire.Exchange     // and left this
+	act      action            // what each attempt does
 	next     *wire.Request     // what the first attempt writes
 	began    int               // attempts of this run
 	inFlight time.Time         // when the attempt began whose end is not in st yet; zero: there is none
@@ -267,23 +269,22 @@ func (r *run) cause() error {
 // attempts sends until something is settled or nothing more may be sent.
 func (r *run) attempts(ctx context.Context) {
 	c := r.client
-	act, err := r.action()
-	if err != nil {
+	var err error
+	if r.act, err = r.action(); err != nil {
 		r.fault = err
 		return
 	}
-	attempt := func(ctx context.Context) attempted { return r.attempt(ctx, act) }
-	if act.call != nil {
-		err = retryTool(ctx, r.retry, attempt)
+	if r.act.call != nil {
+		err = retryTool(ctx, r.retry, r)
 	} else {
 		method, target := r.next.Target()
-		err = retryHTTP(ctx, r.retry, method, target, attempt)
+		err = retryHTTP(ctx, r.retry, method, target, r)
 	}
 	if err != nil { // ctx ended between two attempts
 		r.halted = true
 	}
 	if r.last.Result == lifecycle.Done {
-		c.budget.give(act.host)
+		c.budget.give(r.act.host)
 	}
 }
 
@@ -304,9 +305,9 @@ func (r *run) action() (act action, err error) {
 }
 
 // do makes one attempt. The first one that writes a request takes what action made.
-func (r *run) do(ctx context.Context, act action) wire.Exchange {
-	if act.call != nil {
-		return act.call(ctx)
+func (r *run) do(ctx context.Context) wire.Exchange {
+	if r.act.call != nil {
+		return r.act.call(ctx)
 	}
 	w := r.next
 	if r.next = nil; w == nil {
@@ -355,7 +356,7 @@ func (r *run) wireRequest(s wire.Secrets) (*wire.Request, error) {
 }
 
 // attempt makes one attempt, if it still may, and reports whether to make another.
-func (r *run) attempt(ctx context.Context, act action) attempted {
+func (r *run) attempt(ctx context.Context) attempted {
 	c := r.client
 	r.client.mu.Lock()
 	if r.waiters == 0 || c.closed {
@@ -384,9 +385,9 @@ func (r *run) attempt(ctx context.Context, act action) attempted {
 	started := time.Now()
 	number := r.st.Attempts + 1
 	base := c.observeStart(r.base, r.in, number)
-	attemptCtx, cancel := context.WithTimeout(&intentContext{base, r.in}, r.retry.AttemptTimeout)
+	attemptCtx, cancel := context.WithTimeout(workingFor(base, r.in), r.retry.AttemptTimeout)
 	r.inFlight = now
-	x := r.do(attemptCtx, act)
+	x := r.do(attemptCtx)
 	cancel()
 	r.before, r.at, r.last, r.inFlight = r.st, now, x, time.Time{}
 	r.before.Attempts += max(0, len(r.writes)-1) // each write of a tool's function is one
@@ -397,7 +398,7 @@ func (r *run) attempt(ctx context.Context, act action) attempted {
 	case ctx.Err() != nil: // everybody has left, or the client closes: it is given back as open as it is
 		move = r.advance(false)
 		r.halted = move == lifecycle.MoveStop
-	case !c.budget.take(act.host, x.Reason == "timeout"):
+	case !c.budget.take(r.act.host, x.Reason == "timeout"):
 		move = r.advance(false)
 	}
 	r.tried(number, time.Since(started))

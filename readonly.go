@@ -31,7 +31,7 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.R
 	tries := 0
 	target := *req.URL
 	target.User, target.RawQuery, target.Fragment = nil, "", "" // go-retryablehttp need not know more
-	waitErr := retryHTTP(req.Context(), retry, req.Method, &target, func(ctx context.Context) attempted {
+	waitErr := retryHTTP(req.Context(), retry, req.Method, &target, attemptFunc(func(ctx context.Context) attempted {
 		tries++
 		if resp != nil {
 			resp.Body.Close()
@@ -54,7 +54,7 @@ func (c *Client) doReadOnly(req *http.Request, op Operation, p *Policy) (*http.R
 		return attempted{
 			status: resp.StatusCode, again: passing && tries < retry.MaxAttempts, asked: wire.RetryAfter(resp.Header, time.Now()),
 		}
-	})
+	}))
 	if waitErr != nil && err == nil {
 		err = wire.WithoutURL(waitErr)
 	}
@@ -86,13 +86,13 @@ func (c *Client) callReadOnly(ctx context.Context, e *toolEntry, op Operation, i
 	ctx = context.WithValue(ctx, frameKey, nil)
 	tries := 0
 	retry := e.policy.Retry.withDefaults()
-	ended := retryTool(ctx, retry, func(ctx context.Context) attempted {
+	ended := retryTool(ctx, retry, attemptFunc(func(ctx context.Context) attempted {
 		tries++
 		attemptCtx, cancel := context.WithTimeout(ctx, retry.AttemptTimeout)
 		defer cancel()
 		out, err = e.invoke(attemptCtx, "", input)
 		return attempted{again: err != nil && !errors.Is(err, ErrRefused) && tries < retry.MaxAttempts && ctx.Err() == nil}
-	})
+	}))
 	if ended != nil && err == nil {
 		err = ended
 	}

@@ -31,47 +31,58 @@ type attempted struct {
 	asked  time.Duration // how long the server asked to be left alone; 0: it did not say
 }
 
-// attemptFunc makes one attempt. What the attempt proved decides whether another
-// one follows.
+// attempter makes the attempts of one call. What an attempt proved decides whether
+// another one follows.
+type attempter interface {
+	attempt(ctx context.Context) attempted
+}
+
+// attemptFunc is an attempter made of a function.
 type attemptFunc func(ctx context.Context) attempted
+
+func (f attemptFunc) attempt(ctx context.Context) attempted { return f(ctx) }
 
 // retryHTTP makes the attempts of one call that sends requests, until one is the
 // last, or ctx ends while it waits between two: then the error is ctx's.
 //
-// go-retryablehttp drives the attempts. Its HTTP client's transport is attempt,
+// go-retryablehttp drives the attempts. Its HTTP client's transport is the attempter,
 // which builds its own request: method and target only say where that goes. Whether
 // to retry is read from what attempt returned, never from a response or an error.
-func retryHTTP(ctx context.Context, r Retry, method string, target *url.URL, attempt attemptFunc) error {
-	l := &httpLoop{attempt: attempt, retry: r}
-	client := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: l, CheckRedirect: keepRedirect},
-		RetryMax:     r.MaxAttempts, // attempt stops before
-		CheckRetry:   l.checkRetry,
-		Backoff:      l.backoff,
-		ErrorHandler: l.giveUp,
-	}
-	req := &http.Request{Method: method, URL: target, Host: target.Host, Header: http.Header{}}
-	_, err := client.Do(&retryablehttp.Request{Request: req.WithContext(ctx)})
+func retryHTTP(ctx context.Context, r Retry, method string, target *url.URL, by attempter) error {
+	l := &httpLoop{by: by, retry: r}
+	l.http = http.Client{Transport: l, CheckRedirect: keepRedirect}
+	l.client.HTTPClient = &l.http
+	l.client.RetryMax = r.MaxAttempts // attempt stops before
+	l.client.CheckRetry, l.client.Backoff, l.client.ErrorHandler = l.checkRetry, l.backoff, giveUp
+	req := http.Request{Method: method, URL: target, Host: target.Host, Header: http.Header{}}
+	l.request.Request = req.WithContext(ctx)
+	_, err := l.client.Do(&l.request)
 	return err
 }
 
-// httpLoop is the state of one retryHTTP. It has no CloseIdleConnections, which
+// httpLoop is one retryHTTP, in one piece. It has no CloseIdleConnections, which
 // go-retryablehttp calls on failure: connections are shared with other calls.
 type httpLoop struct {
-	attempt attemptFunc
-	retry   Retry
-	last    attempted
+	by    attempter
+	retry Retry
+	last  attempted
+
+	client   retryablehttp.Client
+	http     http.Client
+	request  retryablehttp.Request
+	response http.Response // of the last attempt
 }
 
 var errNoReply = errors.New("the attempt brought no reply")
 
 // RoundTrip makes one attempt. It implements http.RoundTripper.
 func (l *httpLoop) RoundTrip(req *http.Request) (*http.Response, error) {
-	l.last = l.attempt(req.Context())
+	l.last = l.by.attempt(req.Context())
 	if l.last.status == 0 {
 		return nil, errNoReply
 	}
-	return &http.Response{StatusCode: l.last.status, Body: http.NoBody, Request: req}, nil
+	l.response = http.Response{StatusCode: l.last.status, Body: http.NoBody, Request: req}
+	return &l.response, nil
 }
 
 func (l *httpLoop) checkRetry(context.Context, *http.Response, error) (bool, error) {
@@ -84,17 +95,15 @@ func (l *httpLoop) backoff(_, _ time.Duration, n int, _ *http.Response) time.Dur
 
 // giveUp returns no error after the last attempt: the caller knows what each
 // attempt proved.
-func (l *httpLoop) giveUp(resp *http.Response, _ error, _ int) (*http.Response, error) {
-	return resp, nil
-}
+func giveUp(resp *http.Response, _ error, _ int) (*http.Response, error) { return resp, nil }
 
 // keepRedirect has the HTTP client return a redirect as it is.
 func keepRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // retryTool is retryHTTP for a tool's function, which has no request.
-func retryTool(ctx context.Context, r Retry, attempt attemptFunc) error {
+func retryTool(ctx context.Context, r Retry, by attempter) error {
 	for n := 1; ; n++ {
-		a := attempt(ctx)
+		a := by.attempt(ctx)
 		if !a.again {
 			return nil
 		}

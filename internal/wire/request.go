@@ -181,8 +181,9 @@ type Request struct {
 	// if that leaves it open, by sending JSON.
 	AsksJSON bool
 
-	trace connTrace // observes the attempt
-	sent  sendBody  // is the body that net/http reads
+	target url.URL   // what Target returns
+	trace  connTrace // observes the attempt
+	sent   sendBody  // is the body that net/http reads
 }
 
 // NewRequest returns the request of an attempt of r, with the secrets s. It fails if the
@@ -245,7 +246,8 @@ func (w *Request) Host() string { return w.head.url.Host }
 // key and secrets.
 func (w *Request) Target() (method string, target *url.URL) {
 	u := w.head.url
-	return w.head.method, &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	w.target = url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return w.head.method, &w.target
 }
 
 // keepKey puts the key into its place in req again, in case Policy.Authorize removed or

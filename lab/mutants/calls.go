@@ -12,7 +12,7 @@ func callMutants() []Mutant {
 		},
 		{
 			Name: "attempt ends with its caller", Breaks: "the cancelled context of one caller ends the attempt that others wait for",
-			Edits:   []Edit{{"r.base = &intentContext{context.WithoutCancel(ctx), in}", "r.base = &intentContext{ctx, in}"}},
+			Edits:   []Edit{{"r.own = intentContext{context.WithoutCancel(ctx), in}", "r.own = intentContext{ctx, in}"}},
 			Killers: []string{"TestACallersCtxEndsItsWaitOnly"},
 		},
 		{

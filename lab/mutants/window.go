@@ -89,7 +89,7 @@ func windowMutants() []Mutant {
 		},
 		{
 			Name: "attempt without an end", Breaks: "an attempt is not bounded by AttemptTimeout",
-			Edits:   []Edit{{"&intentContext{base, r.in}, r.retry.AttemptTimeout)", "&intentContext{base, r.in}, 1000*r.retry.AttemptTimeout)"}},
+			Edits:   []Edit{{"workingFor(base, r.in), r.retry.AttemptTimeout)", "workingFor(base, r.in), 1000*r.retry.AttemptTimeout)"}},
 			Killers: []string{"TestEndlessReply"},
 		},
 		{
