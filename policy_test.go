@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -156,6 +157,10 @@ func TestAWindowThatClosesWhileACallWaits(t *testing.T) {
 			arrivals := 0
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				arrivals++
+				// First the whole request: a client that is still writing looks at its clock.
+				if _, err := io.Copy(io.Discard, r.Body); err != nil {
+					t.Error(err)
+				}
 				clock.Set(25 * hour)
 				if status == clientkit.Lost {
 					panic(http.ErrAbortHandler)
