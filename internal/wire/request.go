@@ -271,7 +271,9 @@ func (w *Request) keepKey(req *http.Request) {
 // GetBody, and an empty body is a sendBody too: net/http also sends requests again
 // whose body is nil or http.NoBody.
 //
-// It fails once nothing more may be written.
+// It fails once nothing more may be written. Where all of it is read already, nothing is
+// left to write: HTTP/1 reads once more after the server has the last byte, and a server
+// that has answered by then is believed.
 type sendBody struct {
 	bytes.Reader
 	trace *connTrace
@@ -279,6 +281,9 @@ type sendBody struct {
 
 // Read implements io.Reader.
 func (b *sendBody) Read(p []byte) (int, error) {
+	if b.isRead() {
+		return 0, io.EOF
+	}
 	if err := b.trace.mayRead(); err != nil {
 		return 0, err
 	}
@@ -287,11 +292,17 @@ func (b *sendBody) Read(p []byte) (int, error) {
 
 // WriteTo implements io.WriterTo.
 func (b *sendBody) WriteTo(to io.Writer) (int64, error) {
+	if b.isRead() {
+		return 0, nil
+	}
 	if err := b.trace.mayRead(); err != nil {
 		return 0, err
 	}
 	return b.Reader.WriteTo(to)
 }
+
+// isRead reports whether the body is not empty and has been read to its end.
+func (b *sendBody) isRead() bool { return b.Size() > 0 && b.Len() == 0 }
 
 // Close does nothing.
 func (*sendBody) Close() error { return nil }
