@@ -154,13 +154,12 @@ func newKeysConcurrently(_ *session, j journal.Journal) error {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
+	// A key that was made twice comes first: the errors of Begin, which refuses the
+	// second intent with it, only follow from that.
 	for key, n := range made {
 		if n != 1 {
 			return fmt.Errorf("NewKey returned %q %d times", key, n)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
