@@ -272,20 +272,19 @@ func (w *world) process(ctx context.Context, job work, after time.Duration) erro
 		defer timer.Stop()
 		kill, place = timer.C, "random"
 	}
-	stuck := false
+	dead, stuck := false, false
 	select {
 	case err = <-ended:
+		dead = true
 	case <-kill:
 	case <-limit.C:
 		stuck = true
 	case <-ctx.Done():
 	}
-	if cmd.ProcessState == nil && (kill != nil || stuck || ctx.Err() != nil) {
-		if killErr := cmd.Process.Kill(); killErr == nil {
-			err = <-ended
-		} else if errors.Is(killErr, os.ErrProcessDone) {
-			err = <-ended
-		}
+	if !dead {
+		// Kill fails if the process has ended meanwhile; Wait says how it did.
+		_ = cmd.Process.Kill()
+		err = <-ended
 	}
 	return w.buried(ctx, job, place, out.Bytes(), said.String(), err, stuck)
 }
