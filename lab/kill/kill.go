@@ -71,20 +71,34 @@ const (
 // Run kills so many processes, in worlds from this seed on.
 func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 	t := newTally()
-	folder, err := WorkFolder()
+	return t, Worlds(ctx, seed, p.Rounds, worldRounds, p.UntilBad,
+		func(ctx context.Context, seed uint64, rounds int, folder string) (bool, error) {
+			w := &world{Plan: p, seed: seed, rounds: rounds, tally: t, folder: folder}
+			return w.run(ctx)
+		})
+}
+
+// Worlds runs rounds in worlds of at most perWorld rounds each, one per processor at
+// once and at least two. run gets the world's seed, counted up from seed, and a folder
+// of its own that does not exist yet, and reports whether a rule was broken. No world
+// starts after one that failed or, if untilBad is set, in which a rule was broken. The
+// error is that of the worlds that failed.
+func Worlds(ctx context.Context, seed uint64, rounds, perWorld int, untilBad bool,
+	run func(ctx context.Context, seed uint64, rounds int, folder string) (bad bool, err error),
+) error {
+	folder, err := workFolder()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
 	var failed error
-	next := seed
-	left := p.Rounds
+	next, left := seed, rounds
 	take := func() (uint64, int) {
 		mu.Lock()
 		defer mu.Unlock()
-		n := min(left, worldRounds)
+		n := min(left, perWorld)
 		left -= n
 		next++
 		return next - 1, n
@@ -97,16 +111,13 @@ func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 				if rounds == 0 || ctx.Err() != nil {
 					return
 				}
-				w := &world{Plan: p, seed: seed, rounds: rounds, tally: t, folder: filepath.Join(folder, fmt.Sprint(seed))}
-				bad, err := w.run(ctx)
+				bad, err := run(ctx, seed, rounds, filepath.Join(folder, fmt.Sprint(seed)))
 				if err != nil {
 					mu.Lock()
 					failed = errors.Join(failed, fmt.Errorf("seed %d: %w", seed, err))
 					mu.Unlock()
-					cancel()
-					return
 				}
-				if bad && p.UntilBad {
+				if err != nil || bad && untilBad {
 					cancel()
 					return
 				}
@@ -114,13 +125,13 @@ func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 		})
 	}
 	wg.Wait()
-	return t, errors.Join(failed, os.RemoveAll(folder))
+	return errors.Join(failed, os.RemoveAll(folder))
 }
 
 const memory, memoryType = "/dev/shm", 0x01021994 // tmpfs
 
-// WorkFolder makes a folder in memory where there is one, and else on the disk.
-func WorkFolder() (string, error) {
+// workFolder makes a folder in memory where there is one, and else on the disk.
+func workFolder() (string, error) {
 	var fs syscall.Statfs_t
 	if syscall.Statfs(memory, &fs) == nil && uint32(fs.Type) == memoryType {
 		if folder, err := os.MkdirTemp(memory, "idem-lab-"); err == nil {

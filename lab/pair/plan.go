@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 
@@ -82,46 +81,10 @@ const worldRounds = 50
 // in the tally.
 func (p Plan) Run(ctx context.Context, seed uint64) (*Tally, error) {
 	t := &Tally{Faults: map[string]int{}}
-	folder, err := kill.WorkFolder()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var mu sync.Mutex
-	var failed error
-	next, left := seed, p.Rounds
-	take := func() (uint64, int) {
-		mu.Lock()
-		defer mu.Unlock()
-		n := min(left, worldRounds)
-		left -= n
-		next++
-		return next - 1, n
-	}
-	var wg sync.WaitGroup
-	for range max(2, runtime.NumCPU()) {
-		wg.Go(func() {
-			for {
-				seed, rounds := take()
-				if rounds == 0 || ctx.Err() != nil {
-					return
-				}
-				bad, err := p.world(ctx, t, seed, rounds, filepath.Join(folder, fmt.Sprint(seed)))
-				if err != nil {
-					mu.Lock()
-					failed = errors.Join(failed, fmt.Errorf("seed %d: %w", seed, err))
-					mu.Unlock()
-				}
-				if err != nil || bad && p.UntilBad {
-					cancel()
-					return
-				}
-			}
+	return t, kill.Worlds(ctx, seed, p.Rounds, worldRounds, p.UntilBad,
+		func(ctx context.Context, seed uint64, rounds int, folder string) (bool, error) {
+			return p.world(ctx, t, seed, rounds, folder)
 		})
-	}
-	wg.Wait()
-	return t, errors.Join(failed, os.RemoveAll(folder))
 }
 
 // world runs one world in folder and adds it to the tally.
