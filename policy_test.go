@@ -95,6 +95,16 @@ func TestThePayloadMakesTheIDOfARequest(t *testing.T) {
 
 const hour = time.Hour
 
+// stepNoticed waits until an idle process has recorded a step of the clock in the
+// journal at path.
+func stepNoticed(t *testing.T, path string) {
+	t.Helper()
+	other := testkit.NewWitness(t, path)
+	for ctx := testkit.Context(t); other.Value("user clock offset") == ""; {
+		require.NoError(t, ctx.Err())
+	}
+}
+
 func losses(n int) (out []idemtest.Fault) {
 	for range n {
 		out = append(out, idemtest.Fault{Kind: idemtest.DropAfter})
@@ -295,10 +305,7 @@ func TestAClockThatJumpsBackNeverLengthensAWindow(t *testing.T) {
 		}
 		p.Tell("wall " + (passed - back).String())
 		p.Expect("set")
-		other := testkit.NewWitness(t, w.Path)
-		for ctx := testkit.Context(t); other.Value("user clock offset") == ""; { // until the idle process has noticed
-			require.NoError(t, ctx.Err())
-		}
+		stepNoticed(t, w.Path)
 		p.Kill()
 		clock := &clientkit.Wall{}
 		clock.Set(passed - back + more)
@@ -319,10 +326,7 @@ func TestAClockThatJumpsBackNeverLengthensAWindow(t *testing.T) {
 		require.Contains(t, p.Hear(), "200")
 		p.Tell("wall " + (passed - back).String())
 		p.Expect("set")
-		other := testkit.NewWitness(t, w.Path)
-		for ctx := testkit.Context(t); other.Value("user clock offset") == ""; { // until the idle process has noticed
-			require.NoError(t, ctx.Err())
-		}
+		stepNoticed(t, w.Path)
 		p.Kill()
 		clock.Set(passed - back + more)
 		sent(t, w, clocked(w, clock), 5)
