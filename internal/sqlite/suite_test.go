@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem/internal/sqlite"
 	"github.com/idem-go/idem/internal/testkit"
@@ -51,38 +48,9 @@ func TestSQLiteJournal(t *testing.T) {
 
 // openChild opens a journal in a process of its own.
 func openChild(t *testing.T, path string) (journal.Journal, func() error, error) {
-	self, err := os.Executable()
+	out, in, kill, err := testkit.Piped(t, journalAway+"="+path)
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), journalAway+"="+path)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	kill := func() error {
-		if err := cmd.Process.Kill(); err != nil {
-			return err
-		}
-		if err := cmd.Wait(); err == nil {
-			return errors.New("the child ended before it was killed")
-		}
-		return nil
-	}
-	t.Cleanup(func() {
-		require.NoError(t, testkit.IgnoreClosed(in.Close()))
-		if cmd.ProcessState == nil {
-			require.NoError(t, cmd.Wait())
-		}
-	})
 	return journaltest.Pipe(out, in), kill, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/idem-go/idem"
+	"github.com/idem-go/idem/internal/testkit"
 	"github.com/idem-go/idem/journal"
 	"github.com/idem-go/idem/journal/journaltest"
 )
@@ -38,29 +38,10 @@ func init() {
 
 // openChild opens a journal in a process of its own.
 func openChild(t *testing.T, path string) (journal.Journal, func() error, error) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), journalEnv+"="+path)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	kill := func() error {
-		err := cmd.Process.Kill()
-		if cmd.Wait() == nil {
-			return errors.New("the child ended before it was killed")
-		}
-		return err
+	out, in, kill, err := testkit.Piped(t, journalEnv+"="+path)
+	if err != nil {
+		return nil, nil, err
 	}
-	t.Cleanup(func() {
-		_ = in.Close() // ends the child, unless it was killed
-		if cmd.ProcessState == nil {
-			_ = cmd.Wait()
-		}
-	})
 	return journaltest.Pipe(out, in), kill, nil
 }
 
