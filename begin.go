@@ -41,8 +41,8 @@ func (c *Client) begin(ctx context.Context, in *Intent, r *journal.Record, h *wi
 	if r.Head == nil {
 		r.Head = h.Encode()
 	}
-	// Before others can find it: whoever does, and runs it first, takes this note with
-	// it, so that the caller here does not take it for one that nobody ran.
+	// Before others can find it: the caller that does, and runs it first, takes this note
+	// with it, so that the caller here does not take it for one that was never run.
 	c.mu.Lock()
 	c.writes = true // or would: what it sees of the clock is made durable too
 	c.idle[r.Key] = idleClaim{}

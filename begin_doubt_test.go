@@ -19,6 +19,9 @@ import (
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
+// A refusal that comes after an attempt that may have had its effect proves nothing
+// about that attempt: the intent is in doubt, never failed, whatever the refusal is.
+
 // scripted is a server that does a step for each request, and the last one for
 // all that follow.
 func scripted(t *testing.T, steps ...clientkit.Step) (url string, arrivals *atomic.Int64) {

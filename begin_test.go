@@ -17,6 +17,9 @@ import (
 	"github.com/idem-go/idem/internal/testkit/clientkit"
 )
 
+// These tests try each state in which Begin finds an identity that exists, with the same
+// payload and with another one.
+
 func faults(kinds ...idemtest.FaultKind) (out []idemtest.Fault) {
 	for _, k := range kinds {
 		out = append(out, idemtest.Fault{Kind: k})

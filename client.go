@@ -35,7 +35,7 @@ type Client struct {
 	closed  bool
 	writes  bool                     // it was asked to begin or carry out something, so it does not only read
 	runs    map[string]*run          // by key: what is being executed here
-	idle    map[string]idleClaim     // by key: begun here, and nobody called Do yet
+	idle    map[string]idleClaim     // by key: created here, and no caller has called Do yet
 	unsaved map[string]unsavedChange // by key: what the journal would not take
 	tools   map[string]*toolEntry    // by name
 	overdue map[string]int           // by key: tool functions that outlived their time and still run
@@ -94,7 +94,7 @@ func newClient(j Journal, o options) (*Client, error) {
 		tools: map[string]*toolEntry{}, overdue: map[string]int{},
 	}
 	if c.transport == nil {
-		// Its own, so that Close can close its idle connections and nobody else's.
+		// Its own, so that Close can close its idle connections and no other client's.
 		if base, ok := http.DefaultTransport.(*http.Transport); ok {
 			c.transport = base.Clone()
 		} else {

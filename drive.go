@@ -17,7 +17,7 @@ const maxLooks = 1000
 
 var errNoProgress = errors.New("the journal answers otherwise each time it is asked: it does not keep what it acknowledges")
 
-// drive carries an intent out, or joins whoever does, and returns its outcome.
+// drive executes an intent, or joins the run that does, and returns its outcome.
 func (c *Client) drive(ctx context.Context, in *Intent) (*journal.Reply, error) {
 	joined, looks := false, 0
 	var polled time.Duration // since the intent of another process changed last
@@ -170,7 +170,7 @@ func (c *Client) await(ctx context.Context, r *run, in *Intent, joined bool) (re
 	return r.reply, r.again, r.err
 }
 
-// leave is what a caller is told whose ctx ended while it waited for a run; nil: the
+// leave is the error of a caller whose ctx ended while it waited for a run; nil: the
 // run ended in the same moment, and what it brought is the answer.
 func (c *Client) leave(ctx context.Context, r *run, in *Intent) error {
 	c.mu.Lock()

@@ -34,7 +34,7 @@ func (c *Client) enter() bool {
 	return !c.closed
 }
 
-// isClosed is what whoever could not enter is told.
+// isClosed is the error of a caller that could not enter.
 func isClosed(what string) error {
 	return failure(ErrClosed, nil, "%s: the client is closed; nothing was sent", what)
 }
@@ -50,7 +50,7 @@ func (c *Client) running(key string) bool {
 	return c.runs[key] != nil
 }
 
-// hold makes a key busy while the client itself writes a row of its intent: whoever
+// hold makes a key busy while the client itself writes a row of its intent: a caller that
 // wants to carry the intent out, or to resolve it, waits for letGo and reads it again.
 // It reports false where the intent is being carried out. c.mu is held.
 func (c *Client) hold(key string) (letGo func(), ok bool) {
@@ -128,7 +128,7 @@ func (c *Client) retryOf(r *journal.Record) Retry {
 	return c.policyOf(r).Retry.withDefaults()
 }
 
-// idleClaim is an intent begun here that nobody runs.
+// idleClaim is an intent that was created here and that no caller runs.
 type idleClaim struct {
 	since   time.Time // zero: it is not in the journal yet
 	version int
@@ -149,7 +149,7 @@ func (c *Client) tool(name string) *toolEntry {
 }
 
 // policyOf is the policy that an intent is carried out under now. It is the client's
-// own: whoever changes it copies it.
+// own: a caller that changes it copies it first.
 func (c *Client) policyOf(r *journal.Record) *Policy {
 	if r.Terms.Tool {
 		if e := c.tool(r.Operation.Name); e != nil {

@@ -12,7 +12,7 @@ import (
 
 // run is one execution of an intent in this process. It works on a context of its
 // own: callers come and go, each waiting under its own ctx, and what an attempt
-// brings is recorded even when nobody waits any more.
+// brings is recorded even if no caller waits any more.
 type run struct {
 	client *Client
 	in     *Intent
@@ -25,7 +25,7 @@ type run struct {
 
 	// Guarded by client.mu.
 	waiters int
-	sending bool // an attempt was begun: whoever leaves now leaves it in doubt
+	sending bool // an attempt was started: a caller that leaves now leaves it in doubt
 
 	// The execution's own.
 	record   *journal.Record
@@ -38,7 +38,7 @@ type run struct {
 	next     *wire.Request     // what the first attempt writes
 	began    int               // attempts of this run
 	inFlight time.Time         // when the attempt began whose end is not in st yet; zero: there is none
-	halted   bool              // stopped between attempts: nobody waits, or the client closes
+	halted   bool              // stopped between attempts: no caller waits, or the client closes
 	stop     bool              // the last attempt was the last that this run may make
 	fault    error             // why it cannot go on
 
@@ -162,7 +162,7 @@ func (r *run) claim(now time.Time) (done bool) {
 	case owner == journal.OwnedByDead:
 		reason = "owner died"
 	case owner == journal.OwnedBySelf && !r.fresh:
-		// Ours by the journal, though no run here ended it and nobody here is about to
+		// Ours by the journal, though no run here ended it and no caller here is about to
 		// begin one: the last row of a run was not written, so that what it sent is not
 		// known.
 		owner, reason = journal.OwnedByDead, "unrecorded run"
@@ -218,7 +218,7 @@ func (r *run) write(kind journal.ChangeKind, st journal.Summary, reason, note st
 	case conflict == journal.ConflictLimit:
 		r.err = c.overLimit(context.WithoutCancel(r.base), r.in, r.record.Operation, r.policy)
 		return true
-	case conflict != journal.NoConflict: // each caller acts on it by itself
+	case conflict != journal.NoConflict: // each caller acts on it separately
 		r.again, r.conflict, r.other = true, conflict, standing
 		return true
 	}
@@ -418,7 +418,7 @@ func (r *run) advance(more bool) lifecycle.Move {
 	return move
 }
 
-// mark makes durable that an attempt is about to be sent, for a far side that
+// mark makes durable that an attempt is about to be sent, for a provider that
 // promises nothing: what was never marked was never sent.
 func (r *run) mark(now time.Time) bool {
 	clean := r.st

@@ -16,6 +16,10 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
+// Only the living owner of an intent, or one that proved it dead, executes it; a stale
+// owner's write is refused. A settled outcome never changes, and a proven success is
+// recorded even by an owner that lost its claim.
+
 // robbed is an intent whose first owner, another process, has sent it and still
 // waits for the reply, and looks dead to everybody else, as after its lock was
 // lost. Its taker is a client in this process.

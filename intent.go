@@ -61,7 +61,7 @@ func (in *Intent) learn(r *journal.Record, replayed bool) {
 	in.replayed = in.replayed || replayed
 }
 
-// Key is what the far side sees, the same in every attempt.
+// Key is what the server receives, the same in every attempt.
 func (in *Intent) Key() string { r, _ := in.snapshot(); return r.Key }
 
 // Operation is what was begun.
@@ -87,7 +87,7 @@ func (in *Intent) PayloadHash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Replayed tells that the answer came from the journal, or that the far side
+// Replayed tells that the answer came from the journal, or that the server
 // marked it as a stored one.
 func (in *Intent) Replayed() bool { _, replayed := in.snapshot(); return replayed }
 
@@ -98,7 +98,7 @@ func (in *Intent) FirstSent() time.Time {
 	return lifecycle.FirstSent(r)
 }
 
-// SafeUntil is until when the far side honours the key, less the time of one
+// SafeUntil is until when the server honours the key, less the time of one
 // attempt and a margin, in journal time. Zero: it is never safe to send again, or more
 // than five owners have died over the intent, so that Recover does not send it.
 func (in *Intent) SafeUntil() time.Time {
@@ -136,7 +136,7 @@ func (in *Intent) History() []Event {
 // all get its outcome. An outcome that is recorded already is handed out again.
 //
 // A nil error means that the outcome is final and recorded. An error that Is
-// ErrInDoubt means that nobody knows: it may have happened. A ctx that ends stops
+// ErrInDoubt means that the outcome is unknown: it may have happened. A ctx that ends stops
 // this wait, not the attempt under way, whose outcome is still recorded.
 func (in *Intent) Do(ctx context.Context) (*http.Response, error) {
 	r, _ := in.snapshot()

@@ -9,7 +9,7 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
-// gaveUp is what a caller is told whose ctx ended before this call sent anything.
+// gaveUp is the error of a caller whose ctx ended before this call sent anything.
 func (c *Client) gaveUp(rec *journal.Record, cause error) error {
 	st := rec.Summary()
 	if st.State == InDoubt || (st.State == Pending && !lifecycle.FirstSent(rec).IsZero()) {

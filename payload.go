@@ -108,7 +108,7 @@ func (c *Client) payloadID(pointers []string, contentType string, body []byte, o
 // that begins with "?" is left out of the query instead.
 //
 // rules is the version of these rules: fingerprints of two versions cannot be
-// compared. It is for the far side of a contract, such as the package server,
+// compared. It is for the server of a contract, such as the package server,
 // where req is what arrived: a host that is empty in req is not covered.
 func Fingerprint(req *http.Request, body []byte, ignore ...string) (sum [32]byte, rules int) {
 	p := fingerprint.Payload{

@@ -26,7 +26,7 @@ func (r *run) settle(ctx context.Context) {
 	case r.st.State == Succeeded || r.st.State == Failed:
 		note := ""
 		if r.record.Terms.Tool && r.last.Err != nil {
-			note = words(r.last.Err) // the refusal's own words, for whoever asks again
+			note = words(r.last.Err) // the refusal's own words, for a caller that asks again
 		}
 		r.outcome(journal.Settled, note, r.last.Reason)
 		return
@@ -106,7 +106,7 @@ func (r *run) live(reply *journal.Reply) *journal.Reply {
 	return &r.whole
 }
 
-// reconcile asks the far side what happened. It tells whether that settled it.
+// reconcile asks the provider what happened. It reports whether that settled it.
 func (r *run) reconcile(ctx context.Context) bool {
 	r.in.learn(r.record, false)
 	ctx, cancel := context.WithTimeout(&intentContext{ctx, r.in}, r.retry.AttemptTimeout)

@@ -14,8 +14,8 @@ import (
 	"github.com/idem-go/idem/internal/fingerprint"
 )
 
-// decodeStrict decodes arguments that fit the type exactly: a field that nobody
-// reads would be a wish that nobody grants.
+// decodeStrict decodes arguments that fit the type exactly: a field that is not
+// read would be a wish that is not granted.
 func decodeStrict(input []byte, into any) error {
 	if len(bytes.TrimSpace(input)) == 0 {
 		return errors.New("there are none: without arguments, send {}")

@@ -19,6 +19,9 @@ import (
 	"github.com/idem-go/idem/journal"
 )
 
+// Two requests that mean the same have one fingerprint, any others have two. A wrong
+// "same" lets another payload pass for the first, and a wrong "other" refuses a retry.
+
 // sent is a request as these tests write it down.
 type sent struct {
 	method, url, contentType, encoding, body string

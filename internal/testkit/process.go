@@ -19,8 +19,8 @@ import (
 
 const ChildEnv, ChildArgs = "IDEM_TEST_CHILD", "IDEM_TEST_CHILD_ARGS"
 
-// runTests runs a package's tests, or, in a process that startChild started, the
-// method of children that it names: a func(*link) error.
+// Main runs a package's tests, or, in a process that StartChild started, the
+// method of children that it names: a func(*Link) error.
 func Main(m *testing.M, children any) {
 	if name := os.Getenv(ChildEnv); name != "" {
 		os.Exit(runChild(children, name))
@@ -28,7 +28,7 @@ func Main(m *testing.M, children any) {
 	os.Exit(m.Run())
 }
 
-// link is the child's end of the line to its parent.
+// Link is the child's end of the line to its parent.
 type Link struct{ lines chan string }
 
 func runChild(children any, name string) int {
@@ -57,18 +57,18 @@ func runChild(children any, name string) int {
 	return 0
 }
 
-// args fills in what the parent gave.
+// Args fills in what the parent gave.
 func (l *Link) Args(to any) error { return json.Unmarshal([]byte(os.Getenv(ChildArgs)), to) }
 
-// say sends the parent a line.
+// Say sends the parent a line.
 func (l *Link) Say(format string, args ...any) {
 	fmt.Println(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
 }
 
-// hear waits for a line from the parent. A child whose parent is gone ends.
+// Hear waits for a line from the parent. A child whose parent is gone ends.
 func (l *Link) Hear() string { return <-l.lines }
 
-// process is the parent's end of a child.
+// Process is the parent's end of a child.
 type Process struct {
 	t      testing.TB
 	Cmd    *exec.Cmd
@@ -78,7 +78,7 @@ type Process struct {
 	over   bool
 }
 
-// startChild starts the child that has this name, with args as JSON. A child that
+// StartChild starts the child that has this name, with args as JSON. A child that
 // still runs when the test ends is killed.
 func StartChild(t testing.TB, name string, args any) *Process {
 	t.Helper()
@@ -105,7 +105,7 @@ func StartChild(t testing.TB, name string, args any) *Process {
 	return p
 }
 
-// hear waits for the child's next line.
+// Hear waits for the child's next line.
 func (p *Process) Hear() string {
 	p.t.Helper()
 	hangs := time.AfterFunc(time.Minute, func() { p.Cmd.Process.Kill() })
@@ -117,27 +117,27 @@ func (p *Process) Hear() string {
 	return p.out.Text()
 }
 
-// expect waits for the child's next line, which is this one.
+// Expect waits for the child's next line, which is this one.
 func (p *Process) Expect(line string) {
 	p.t.Helper()
 	require.Equal(p.t, line, p.Hear())
 }
 
-// tell sends the child a line.
+// Tell sends the child a line.
 func (p *Process) Tell(line string) {
 	p.t.Helper()
 	_, err := io.WriteString(p.in, line+"\n")
 	require.NoError(p.t, err)
 }
 
-// kill is SIGKILL: the child gets no chance to write or unlock anything.
+// Kill is SIGKILL: the child gets no chance to write or unlock anything.
 func (p *Process) Kill() {
 	p.t.Helper()
 	require.NoError(p.t, p.Cmd.Process.Kill())
 	require.Error(p.t, p.end())
 }
 
-// wait waits until the child is done, without an error.
+// Wait waits until the child is done, without an error.
 func (p *Process) Wait() {
 	p.t.Helper()
 	for p.out.Scan() {
@@ -159,7 +159,7 @@ func IgnoreClosed(err error) error {
 	return err
 }
 
-// killAt kills a loop at a random one of its points, at once or when a request of
+// KillAt kills a loop at a random one of its points, at once or when a request of
 // its has arrived; nil: never. It tells whether it came to be killed.
 func (p *Process) KillAt(random *rand.Rand) bool {
 	p.t.Helper()

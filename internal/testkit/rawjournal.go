@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// openRaw is the journal as plain SQLite. No client may have it open in this
+// OpenRaw is the journal as plain SQLite. No client may have it open in this
 // process: SQLite's locks would go with the first handle that is closed.
 func OpenRaw(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=rw&_busy_timeout=10000")
@@ -65,7 +65,7 @@ const (
 	rowUnsent, rowForNow, rowForGood, rowByResolver, rowAgain = 1, 2, 3, 4, 5
 )
 
-// journalProblems is what is wrong with a journal's rows.
+// JournalProblems is what is wrong with a journal's rows.
 func JournalProblems(t testing.TB, path string) []string {
 	t.Helper()
 	db, err := OpenRaw(path)

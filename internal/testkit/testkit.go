@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sqliteFile makes a SQLite database of another program.
+// SQLiteFile makes a SQLite database of another program.
 func SQLiteFile(t testing.TB, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=rwc")
@@ -27,20 +27,17 @@ func SQLiteFile(t testing.TB, path string, statements ...string) {
 	require.NoError(t, db.Close())
 }
 
-// Payload identity: two requests that mean the same have one fingerprint, any
-// others have two. One key keeps one fingerprint for ever, so a wrong "same" lets
-// another payload pass for the first, and a wrong "other" refuses a retry.
-
+// JSON and Form are content types.
 const (
 	JSON = "application/json"
 	Form = "application/x-www-form-urlencoded"
 )
 
-// secret is what the server's callers prove themselves with. It must never be
+// Secret is what the server's callers prove themselves with. It must never be
 // found in a journal.
 const Secret = "sk_test_idem"
 
-// testCtx ends with the test, or in a minute: nothing here takes so long unless it
+// Context ends with the test, or in a minute: nothing here takes so long unless it
 // hangs.
 func Context(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -48,7 +45,7 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
-// newPath is the path of a journal that is not there yet.
+// NewPath is the path of a journal that is not there yet.
 func NewPath(t testing.TB) string { return filepath.Join(t.TempDir(), "agent.db") }
 
 func NewInvoice(t testing.TB, server string, cents int) *http.Request {
@@ -67,7 +64,7 @@ func InvoiceRequest(server string, cents int) (*http.Request, error) {
 	return req, err
 }
 
-// bodyOf reads a reply's body.
+// BodyOf reads a reply's body.
 func BodyOf(t testing.TB, resp *http.Response) string {
 	t.Helper()
 	body, err := io.ReadAll(resp.Body)

@@ -18,7 +18,7 @@ type seen struct {
 	Outcomes           int
 }
 
-// witnessChild reads and bends a journal with a raw SQLite handle, from a process of its
+// WitnessChild reads and bends a journal with a raw SQLite handle, from a process of its
 // own: what it sees is what everybody but the writer sees.
 //
 //	read KEY   answers with what is there, or null
@@ -107,7 +107,7 @@ type witness struct{ *Process }
 
 func NewWitness(t testing.TB, path string) witness { return witness{StartChild(t, "Witness", path)} }
 
-// read is what is on disk of a key; nil: nothing.
+// Read is what is on disk of a key; nil: nothing.
 func (w witness) Read(key string) *seen {
 	w.Tell("read " + key)
 	var found *seen
@@ -115,13 +115,13 @@ func (w witness) Read(key string) *seen {
 	return found
 }
 
-// steal makes the owner of a key look dead to others.
+// Steal makes the owner of a key look dead to others.
 func (w witness) Steal(key string) {
 	w.Tell("steal " + key)
 	w.Expect("stolen")
 }
 
-// value is a small named value in hex; empty: there is none.
+// Value is a small named value in hex; empty: there is none.
 func (w witness) Value(name string) string {
 	w.Tell("value " + name)
 	return w.Hear()

@@ -18,24 +18,24 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// agentArgs is what an agent in a process of its own works on.
+// AgentArgs is what an agent in a process of its own works on.
 type AgentArgs struct {
 	Path, Server string
-	NoContract   bool // the far side promises nothing
+	NoContract   bool // the contract is zero
 	ID           string
 	Cents        int
 	Ahead        time.Duration // of the wall clock
 	IdleRelease  time.Duration // 0: a minute
 }
 
-// wall is a wall clock that can be set.
+// Wall is a wall clock that can be set.
 type Wall struct{ Ahead atomic.Int64 }
 
 func (w *Wall) Now() time.Time { return time.Now().Add(time.Duration(w.Ahead.Load())) }
 
 func (w *Wall) Set(d time.Duration) { w.Ahead.Store(int64(d)) }
 
-// agentChild opens a journal and does what it is told, a line each: begin, do, start
+// AgentChild opens a journal and executes commands, a line each: begin, do, start
 // (do, and say so when it is done), recover, wall (and how far it is ahead), close.
 // It answers each with a line.
 func AgentChild(l *testkit.Link, more func(AgentArgs) []idem.Option) error {
@@ -92,7 +92,7 @@ func AgentChild(l *testkit.Link, more func(AgentArgs) []idem.Option) error {
 	}
 }
 
-// outcome is a reply or an error on one line.
+// Outcome is a reply or an error on one line.
 func Outcome(resp *http.Response, err error) string {
 	if err != nil {
 		return "error: " + err.Error()
@@ -104,7 +104,7 @@ func Outcome(resp *http.Response, err error) string {
 	return fmt.Sprintf("%d %s", resp.StatusCode, strings.ReplaceAll(string(body), "\n", " "))
 }
 
-// agent starts an Agent on the world's journal and server, and waits until it has
+// Agent starts an Agent on the world's journal and server, and waits until it has
 // opened the journal.
 func (w *World) Agent(args AgentArgs) *testkit.Process {
 	w.T.Helper()
@@ -114,14 +114,14 @@ func (w *World) Agent(args AgentArgs) *testkit.Process {
 	return p
 }
 
-// begin tells an agent to begin, and returns the key.
+// Begin tells an agent to begin, and returns the key.
 func (w *World) Begin(p *testkit.Process) string {
 	w.T.Helper()
 	p.Tell("begin")
 	return p.Hear()
 }
 
-// killAfterEffect has an agent begin and send, and kills it when the server has
+// KillAfterEffect has an agent begin and send, and kills it when the server has
 // acted and the reply is on hold. It returns the key.
 func (w *World) KillAfterEffect(args AgentArgs) string {
 	w.T.Helper()
@@ -145,7 +145,7 @@ type watched struct {
 	wait  chan struct{}
 }
 
-// watch returns a context whose waiting channel closes when Done was asked for so
+// Watch returns a context whose waiting channel closes when Done was asked for so
 // many times.
 func Watch(ctx context.Context, times int) *watched {
 	return &watched{Context: ctx, after: times, wait: make(chan struct{})}
@@ -160,7 +160,7 @@ func (w *watched) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// waiting waits until somebody waits.
+// Waiting waits until a caller waits.
 func (w *watched) Waiting(t testing.TB) {
 	t.Helper()
 	select {
@@ -170,7 +170,7 @@ func (w *watched) Waiting(t testing.TB) {
 	}
 }
 
-// answer is what one Do gave.
+// Answer is what one Do gave.
 type Answer struct {
 	Status   int
 	Body     string
@@ -178,7 +178,7 @@ type Answer struct {
 	Err      error
 }
 
-// do carries an intent out and reads the whole reply.
+// Do carries an intent out and reads the whole reply.
 func Do(ctx context.Context, in *idem.Intent) Answer {
 	resp, err := in.Do(ctx)
 	if resp == nil {
@@ -191,7 +191,7 @@ func Do(ctx context.Context, in *idem.Intent) Answer {
 	return Answer{resp.StatusCode, string(body), in.Replayed(), err}
 }
 
-// doing is do in a goroutine; the answer comes through the channel.
+// Doing is do in a goroutine; the answer comes through the channel.
 func Doing(ctx context.Context, in *idem.Intent) <-chan Answer {
 	got := make(chan Answer, 1)
 	go func() { got <- Do(ctx, in) }()

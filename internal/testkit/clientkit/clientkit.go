@@ -15,7 +15,7 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// readJournal is every intent in a journal that no client here has open. Reading
+// ReadJournal is every intent in a journal that no client here has open. Reading
 // them checks every checksum.
 func ReadJournal(t testing.TB, path string, opts ...idem.Option) []*idem.Intent {
 	t.Helper()
@@ -30,7 +30,7 @@ func ReadJournal(t testing.TB, path string, opts ...idem.Option) []*idem.Intent 
 	return all
 }
 
-// checkJournal opens a journal that no client in this process has open, and fails
+// CheckJournal opens a journal that no client in this process has open, and fails
 // the test unless its rows keep what must always hold.
 func CheckJournal(t testing.TB, path string, opts ...idem.Option) {
 	t.Helper()
@@ -54,14 +54,14 @@ func CheckJournal(t testing.TB, path string, opts ...idem.Option) {
 	}
 }
 
-// newServer starts a server whose ledger must be in order when the test ends.
+// NewServer starts a server whose ledger must be in order when the test ends.
 func NewServer(t testing.TB, opts ...idemtest.ServerOption) *idemtest.Server {
 	s := idemtest.Start(t, opts...)
 	t.Cleanup(func() { RequireNone(t, s.Check()) })
 	return s
 }
 
-// newClient opens a journal. When the test ends it closes the client and checks
+// NewClient opens a journal. When the test ends it closes the client and checks
 // the journal.
 func NewClient(t testing.TB, path string, opts ...idem.Option) *idem.Client {
 	t.Helper()
@@ -74,7 +74,7 @@ func NewClient(t testing.TB, path string, opts ...idem.Option) *idem.Client {
 	return c
 }
 
-// world is a server and the path of one journal. When the test ends, and every
+// World is a server and the path of one journal. When the test ends, and every
 // client and child is gone, the journal must fit the server's ledger.
 type World struct {
 	T      testing.TB
@@ -103,7 +103,7 @@ func NewWorld(t testing.TB, opts ...idemtest.ServerOption) *World {
 	return w
 }
 
-// open opens the journal; the client is closed when the test ends.
+// Open opens the journal; the client is closed when the test ends.
 func (w *World) Open(opts ...idem.Option) *idem.Client {
 	w.T.Helper()
 	return NewClient(w.T, w.Path, opts...)
@@ -132,21 +132,21 @@ func (w *World) known() []idemtest.KnownIntent {
 	return known
 }
 
-// invoice is a request that creates an invoice of so many cents.
+// Invoice is a request that creates an invoice of so many cents.
 func (w *World) Invoice(cents int) *http.Request {
 	return testkit.NewInvoice(w.T, w.Server.URL(), cents)
 }
 
-// quick tries often and hardly waits.
+// Quick tries often and hardly waits.
 func Quick() idem.Retry {
 	return idem.Retry{MaxAttempts: 4, MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond, AttemptTimeout: 20 * time.Second}
 }
 
-// stripe is a policy for the test server, whose attempts prove who they are when
+// Stripe is a policy for the test server, whose attempts prove who they are when
 // they are recovered too.
 func Stripe() idem.Policy { return PolicyOf(idem.Stripe()) }
 
-// promisesNothing is the policy of a far side whose contract is zero.
+// PromisesNothing is the policy of a provider whose contract is zero.
 func PromisesNothing() idem.Policy { return PolicyOf(idem.Contract{}) }
 
 func PolicyOf(c idem.Contract) idem.Policy {

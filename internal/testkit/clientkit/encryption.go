@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// aead is a key for a journal, made of one byte.
+// AEAD is a key for a journal, made of one byte.
 func AEAD(t *testing.T, b byte) cipher.AEAD {
 	t.Helper()
 	block, err := aes.NewCipher(bytes.Repeat([]byte{b}, 32))
@@ -26,7 +26,7 @@ func AEAD(t *testing.T, b byte) cipher.AEAD {
 var TellingNote, TellingQuery, TellingBody, TellingReply, TellingError = "the customer said so on the phone",
 	"expand=medical.record", "amount=4711&reason=diagnosis", `{"id":"in_1","iban":"DE02120300000000202051"}`, "boiler exploded"
 
-// tell answers by what is asked: it succeeds, refuses, or loses the connection.
+// Tell answers by what is asked: it succeeds, refuses, or loses the connection.
 type Tell struct{}
 
 func (Tell) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -13,7 +13,7 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// openJournal is a journal without a client, for what only the interface shows.
+// OpenJournal is a journal without a client, for what only the interface shows.
 func OpenJournal(t *testing.T) idem.Journal {
 	t.Helper()
 	path := testkit.NewPath(t)
@@ -21,7 +21,7 @@ func OpenJournal(t *testing.T) idem.Journal {
 	return UncheckedJournal(t, path)
 }
 
-// uncheckedJournal may hold what no client would write, but a server does.
+// UncheckedJournal may hold what no client would write, but a server does.
 func UncheckedJournal(t *testing.T, path string) idem.Journal {
 	t.Helper()
 	j, err := idem.OpenJournal(path)
@@ -37,7 +37,7 @@ func RecordOf(key string, op idem.Operation) *journal.Record {
 	}
 }
 
-// settled begins a record and settles it.
+// Settled begins a record and settles it.
 func Settled(t *testing.T, j idem.Journal, r *journal.Record, body string) {
 	t.Helper()
 	obstacle, _, err := j.Begin(testkit.Context(t), r, journal.Checks{})

@@ -17,20 +17,17 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// Failed means that nothing happened. A refusal that comes after an attempt that
-// may have had its effect proves nothing about that attempt: in doubt, never
-// failed, whatever the refusal is. This is where naive clients lose money.
-
-// lost is a step of a script: the connection is closed without a reply, after the
+// Lost is a step of a script: the connection is closed without a reply, after the
 // request was read whole.
 const Lost = 0
 
-// step is one reply of a scripted server.
+// Step is one reply of a scripted server.
 type Step struct {
 	Status int
 	Header http.Header
 }
 
+// PolicyFor returns the policy that an Agent with args uses.
 func PolicyFor(args AgentArgs) idem.Policy {
 	if args.NoContract {
 		return PromisesNothing()
@@ -38,20 +35,17 @@ func PolicyFor(args AgentArgs) idem.Policy {
 	return Stripe()
 }
 
-// The table of what Begin finds on an identity that exists, cell by cell, each
-// with the same payload and with another one. Which of the promises they are
-// about: one intent, one key; one key, one payload; a settled outcome never
-// changes; Failed means that nothing happened.
-
+// HoldReply returns the fault of a server that executes a request and holds its reply.
 func HoldReply() idemtest.Fault { return idemtest.Fault{Kind: idemtest.HoldReply} }
 
-// order is the identity that most of these tests begin again and again.
+// Order is the identity that most of these tests begin again and again.
 func Order() idem.Operation { return idem.Operation{Name: "create_invoice", ID: "order-1"} }
 
-// instant is a far side that answers at once, without a socket: what is measured
+// Instant is a server that replies at once, without a socket: what is measured
 // is the library and its journal.
 type Instant struct{ Body string }
 
+// RoundTrip implements http.RoundTripper.
 func (i Instant) RoundTrip(req *http.Request) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
 		trace.GetConn(req.URL.Host)
@@ -65,23 +59,20 @@ func (i Instant) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// Only the living owner of an intent, or one that proved it dead, executes it; a
-// stale owner's write is fenced off. A settled outcome never changes, and a proven
-// success is recorded even by an owner that lost its claim.
-
-// gated is a server whose every reply the test decides, when it likes.
+// Gated is a server whose every reply the test decides, when it likes.
 type Gated struct {
 	T       testing.TB
 	URL     string
 	Arrived chan *Held
 }
 
-// held is a request that waits for its reply.
+// Held is a request that waits for its reply.
 type Held struct {
 	Key, Body string
 	AnswerC   chan Step
 }
 
+// NewGated starts a Gated, which is closed when the test ends.
 func NewGated(t testing.TB) *Gated {
 	g := &Gated{T: t, Arrived: make(chan *Held, 64)}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +98,7 @@ func NewGated(t testing.TB) *Gated {
 	return g
 }
 
-// next waits for a request.
+// Next waits for a request.
 func (g *Gated) Next() *Held {
 	g.T.Helper()
 	select {
@@ -119,10 +110,13 @@ func (g *Gated) Next() *Held {
 	}
 }
 
+// Reply sends the reply. The status Lost closes the connection instead.
 func (h *Held) Reply(status int, body string) {
 	h.AnswerC <- Step{Status: status, Header: http.Header{http.CanonicalHeaderKey("body"): {body}}}
 }
 
+// RoundTrip is a function as an http.RoundTripper.
 type RoundTrip func(*http.Request) (*http.Response, error)
 
+// RoundTrip implements http.RoundTripper.
 func (f RoundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -12,7 +12,7 @@ import (
 	"github.com/idem-go/idem/internal/testkit"
 )
 
-// begin begins order-1 with an invoice of so many cents.
+// MustBegin begins order-1 with an invoice of so many cents.
 func (w *World) MustBegin(c *idem.Client, cents int) *idem.Intent {
 	w.T.Helper()
 	in, err := c.Begin(context.Background(), Order(), w.Invoice(cents))
@@ -20,7 +20,7 @@ func (w *World) MustBegin(c *idem.Client, cents int) *idem.Intent {
 	return in
 }
 
-// refusesOther begins order-1 with another payload than it has: ErrMismatch that
+// RefusesOther begins order-1 with another payload than it has: ErrMismatch that
 // names the field and neither value, and nothing sent.
 func (w *World) RefusesOther(c *idem.Client, key string) {
 	w.T.Helper()
@@ -34,7 +34,7 @@ func (w *World) RefusesOther(c *idem.Client, key string) {
 	require.Len(w.T, w.Server.Arrivals(), arrived, "something was sent")
 }
 
-// linksOther begins order-1 with another payload, after it failed: a new intent
+// LinksOther begins order-1 with another payload, after it failed: a new intent
 // with a new key, linked to the one before, which then succeeds.
 func (w *World) LinksOther(c *idem.Client, before *idem.Intent) {
 	w.T.Helper()
@@ -50,7 +50,7 @@ func (w *World) LinksOther(c *idem.Client, before *idem.Intent) {
 	require.Len(w.T, w.Server.EffectsOf(in.Key()), 1)
 }
 
-// object is what the server made under a key.
+// Object is what the server made under a key.
 func (w *World) Object(key string) string {
 	l := w.Server.Ledger()
 	require.Len(w.T, l.EffectsOf(key), 1)
@@ -65,7 +65,7 @@ func (w *World) EffectsByAmount() map[string]int {
 	return effects
 }
 
-// uncheckedIn leaves the outcomes of tools out of the comparison with the ledger:
+// UncheckedIn leaves the outcomes of tools out of the comparison with the ledger:
 // they are the tools' own output, not the server's reply.
 func (w *World) UncheckedIn(c *idem.Client) {
 	w.T.Helper()
